@@ -1,0 +1,175 @@
+"""What an operator may set, where it comes from, and what it may be.
+
+Later wins: defaults, the TOML file (`<data-dir>/config.toml` or --config), the environment, flags. A key `b` in table
+`[a]` is `NEARCAST_A_B` in the environment. Unknown keys and impossible values are refused with the name of the place.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from nearcast.errors import UsageError
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+FETCH_POLICIES = ("local", "always", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    quota_bytes: int = 10 << 30  # cached content only; own and pinned content is never evicted. Guess: fits any laptop
+    scrub_bytes_per_s: int = 8 << 20  # background re-verification: a 1 TiB store in a day and a half
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    listen: str = "127.0.0.1:8710"  # the port moves to the next free one unless it was set
+    fetch: str = "local"  # who may make this node fetch what it lacks: "local" = clients on this machine
+
+
+@dataclass(frozen=True, slots=True)
+class QuicConfig:
+    listen: str = "0.0.0.0:0"
+    advertise: tuple[str, ...] = ()  # addresses to put into links besides the ones found
+    relay: str = "none"  # "none", "default" (the public iroh relays) or a relay's https URL
+
+
+@dataclass(frozen=True, slots=True)
+class PeersConfig:
+    known: tuple[str, ...] = ()  # `ENDPOINT-ID@host:port[,host:port]`, always asked
+    lan: bool = True  # find nodes on the local network by mDNS, and be found
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    data_dir: Path
+    store: StoreConfig = field(default_factory=StoreConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    quic: QuicConfig = field(default_factory=QuicConfig)
+    peers: PeersConfig = field(default_factory=PeersConfig)
+
+
+def default_data_dir() -> Path:
+    """Where a user's own node keeps its store: the platform's data folder."""
+    return Path(platformdirs.user_data_dir("nearcast", appauthor=False))
+
+
+def parse_size_bytes(value: Any) -> int:
+    """`500`, `"500MB"`, `"2 GiB"` -> bytes. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("a size is a number of bytes, or text like 500MB or 2GiB")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
+    unit = _UNITS.get(match[2].upper()) if match else None
+    if match is None or unit is None:
+        raise ValueError("a size is a number of bytes, or text like 500MB or 2GiB")
+    return int(float(match[1]) * unit)
+
+
+def parse_host_port(value: Any) -> str:
+    """`host:port`, checked. Raises ValueError."""
+    host, colon, port = str(value).rpartition(":")
+    if not isinstance(value, str) or not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError("an address is host:port, like 127.0.0.1:8710")
+    return value
+
+
+def load_config(
+    *, data_dir: Path | None, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]
+) -> Config:
+    """The configuration; `flags` are `{"http.listen": value}`, a None is not set.
+
+    Raises UsageError naming the file, variable or flag that is wrong.
+    """
+    chosen = data_dir or (Path(environment["NEARCAST_DATA_DIR"]) if "NEARCAST_DATA_DIR" in environment else None)
+    config = Config(data_dir=(chosen or default_data_dir()).expanduser().absolute())
+    path = file or config.data_dir / "config.toml"
+    if file is not None or path.exists():
+        for key, value in _read_toml(path).items():
+            config = _set(config, key, value, f"{path}")
+    for key in known_keys():
+        variable = "NEARCAST_" + key.replace(".", "_").upper()
+        if variable in environment:
+            config = _set(config, key, environment[variable], variable)
+    for key, value in flags.items():
+        if value is not None:
+            config = _set(config, key, value, "--" + key.replace(".", "-").replace("_", "-"))
+    return config
+
+
+def known_keys() -> tuple[str, ...]:
+    """Every settable key, as `table.key`."""
+    return tuple(_PARSERS)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"cannot read the configuration {path}: {error}") from error
+    flat: dict[str, Any] = {}
+    for table, values in tables.items():
+        if not isinstance(values, dict):
+            raise UsageError(f"{path}: {table!r} stands outside a table", fix=f"known keys: {', '.join(_PARSERS)}")
+        flat |= {f"{table}.{key}": value for key, value in values.items()}
+    return flat
+
+
+def _set(config: Config, key: str, value: Any, place: str) -> Config:
+    parser = _PARSERS.get(key)
+    if parser is None:
+        raise UsageError(f"{place}: unknown key {key!r}", fix=f"known keys: {', '.join(_PARSERS)}")
+    try:
+        parsed = parser(value)
+    except ValueError as error:
+        raise UsageError(f"{place}: {key} = {value!r}: {error}") from error
+    table, _, name = key.partition(".")
+    return replace(config, **{table: replace(getattr(config, table), **{name: parsed})})
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        raise ValueError("it is true or false")
+    return words[str(value).lower()]
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    items = value.split() if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise ValueError("it is a list of texts")
+    return tuple(items)
+
+
+def _one_of(*choices: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"it is one of {', '.join(choices)}")
+        return str(value)
+
+    return parse
+
+
+def _relay(value: Any) -> str:
+    if value in ("none", "default") or (isinstance(value, str) and value.startswith("https://")):
+        return str(value)
+    raise ValueError('it is "none", "default" or a relay\'s https:// address')
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "store.quota_bytes": parse_size_bytes,
+    "store.scrub_bytes_per_s": parse_size_bytes,
+    "http.listen": parse_host_port,
+    "http.fetch": _one_of(*FETCH_POLICIES),
+    "quic.listen": parse_host_port,
+    "quic.advertise": lambda value: tuple(parse_host_port(item) for item in _words(value)),
+    "quic.relay": _relay,
+    "peers.known": _words,
+    "peers.lan": _boolean,
+}
