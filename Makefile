@@ -1,0 +1,52 @@
+# The one list of commands. `make` alone prints it.
+.DEFAULT_GOAL := help
+.PHONY: help install system demo test check bench interop fuzz format clean
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV := .tools/bin/uv
+READY := .venv/.ready
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY) ## Make .venv with the `nearcast` command in it
+
+$(UV):
+	@PYTHON=$(PYTHON) bash scripts/get-uv.sh
+
+$(READY): $(UV) pyproject.toml uv.lock
+	@UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --python $(PYTHON)
+	@touch $@
+
+system: ## Install what the tests and benchmarks need from the system: Chromium, nginx, wrk
+	@bash scripts/system-packages.sh
+
+demo: install ## Three nodes and a reader share a site: fetched from two, one killed, verified (ONCE=1 ends by itself)
+	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
+
+test: check system ## Run the checks and every test
+	@$(BIN)/pytest -q -m "not interop" $(ARGS)
+
+check: install ## Formatting, lint, types, and the ladder of imports
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports | grep -E "KEPT|BROKEN|Contracts:|imports|->" ; exit $${PIPESTATUS[0]}
+
+bench: install system ## Print every figure beside its rival and write bench/results.json (ONLY=name for one row)
+	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
+
+interop: install system ## Run the suites that use other people's clients
+	@$(BIN)/pytest -q -m interop
+
+fuzz: install ## Throw many more random inputs at the parsers and state machines (a few minutes)
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -q -m "not interop" -k "hypothesis or fuzz or hostile or arbitrary"
+
+format: install ## Let ruff put the code into shape
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+clean: ## Remove everything that was installed or built here
+	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results.json
