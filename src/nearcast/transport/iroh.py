@@ -1,0 +1,330 @@
+"""Connections over QUIC to a public key, by the `iroh` wheel. The only file that knows it (with iroh_patch).
+
+The other end's key is proven by TLS 1.3 during the handshake. With relay="none" nothing but the given UDP sockets is
+used: no relay, no DNS, no discovery. "default" uses the public relays of iroh's makers for hole punching, a URL uses
+that relay.
+
+What a user of it should know:
+- QUIC announces a stream with its first bytes: the acceptor sees it only once the opener has written (or finished or
+  reset) something on it.
+- `finish` does not wait: closing the connection right after it loses what is still on its way. Let the receiver close.
+- One operation at a time on each half of a stream; a second one waits for the first.
+- The accept loop runs from the first accept() on; before it, nobody who dials us gets through.
+
+Every IrohError is translated here, once.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Iterable, Sequence
+
+import iroh
+
+from nearcast.errors import AddressInUseError, NearcastError, RemoteError, UnavailableError, UsageError
+from nearcast.keys import Identity
+from nearcast.transport import iroh_patch
+from nearcast.transport.base import ALPN, STREAMS_PER_CONNECTION_MAX, Connection, PeerAddress, Stream
+
+iroh_patch.apply()
+
+RECEIVE_WINDOW_BYTES = 16 << 20
+WRITE_BYTES = 1 << 20
+HANDSHAKES_MAX = 64  # in progress at once; more are refused. Guess: a handshake is about 1 ms of CPU
+HANDSHAKE_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
+ACCEPT_BACKLOG_MAX = 64  # connections that nobody has accepted yet; more are closed
+CLOSE_TIMEOUT_S = 2.0  # guess: the goodbye is one packet; a peer that does not acknowledge it is not waited for
+ADDRESSES_MAX = 16  # of one peer, dialled at once; guess
+_BUSY = 1  # application close code: this node has too many connections waiting
+
+
+class IrohEndpoint:
+    """Endpoint of transport/base.py. Made by `bind`, ended by `close`."""
+
+    def __init__(self, endpoint: iroh.Endpoint, identity: Identity, advertise: Sequence[str]) -> None:
+        self._endpoint = endpoint
+        self._endpoint_id = identity.endpoint_id
+        self._advertise = tuple(advertise)
+        self._accepted: asyncio.Queue[IrohConnection | None] = asyncio.Queue(ACCEPT_BACKLOG_MAX + 1)
+        self._acceptor: asyncio.Task[None] | None = None
+        self._handshakes = 0
+        self._closed = False
+
+    @classmethod
+    async def bind(
+        cls, identity: Identity, *, listen: str = "127.0.0.1:0", relay: str = "none", advertise: Sequence[str] = ()
+    ) -> "IrohEndpoint":
+        """Listen on UDP `listen` (host:port, port 0 = any).
+
+        Raises AddressInUseError when the port is taken, UsageError when this machine has no such address or the
+        relay's URL is none.
+        """
+        addresses = await _resolve([listen])
+        if not addresses:
+            raise UsageError(f"cannot listen on {listen}: no such address")
+        try:
+            endpoint = await _builder(identity, addresses[0], relay).bind()
+        except iroh.IrohError as error:
+            raise _bind_error(error, listen) from error
+        return cls(endpoint, identity, advertise)
+
+    @property
+    def endpoint_id(self) -> bytes:
+        return self._endpoint_id
+
+    def address(self) -> PeerAddress:
+        """The advertised addresses, then those iroh knows, then the loopback if we listen on every interface."""
+        known = self._endpoint.addr()
+        found = [*self._advertise, *known.direct_addresses()]
+        bound = self._endpoint.bound_sockets()
+        found += [place.replace("0.0.0.0", "127.0.0.1") for place in bound if place.startswith("0.0.0.0:")]
+        return PeerAddress(self._endpoint_id, tuple(dict.fromkeys(found)), known.relay_url())
+
+    async def connect(self, address: PeerAddress, timeout_s: float = 5.0) -> Connection:
+        who = address.endpoint_id.hex()[:16]
+        if self._closed:
+            raise UnavailableError("this endpoint is closed")
+        try:
+            async with asyncio.timeout(timeout_s):
+                places = await _resolve(address.addresses[:ADDRESSES_MAX])
+                target = iroh.EndpointAddr(iroh.EndpointId.from_bytes(address.endpoint_id), address.relay_url, places)
+                return IrohConnection(await self._endpoint.connect(target, ALPN))
+        except TimeoutError:
+            raise UnavailableError(f"no answer from {who} in {timeout_s:g} s") from None
+        except iroh.IrohError as error:
+            raise UnavailableError(f"cannot connect to {who}: {_reason(error)}") from error
+
+    async def accept(self) -> Connection:
+        if self._acceptor is None and not self._closed:
+            # The one task that has no TaskGroup around it: this endpoint owns it, close() ends and awaits it.
+            self._acceptor = asyncio.get_running_loop().create_task(self._accept_all(), name="iroh accept")
+        while not self._closed:
+            connection = await self._accepted.get()
+            if connection is None:
+                self._closed = True
+            elif not connection.is_closed:
+                return connection
+        self._wake_acceptors()
+        raise UnavailableError("this endpoint is closed")
+
+    async def close(self) -> None:
+        self._closed = True
+        self._wake_acceptors()
+        if self._acceptor is not None:
+            self._acceptor.cancel()
+            await asyncio.wait({self._acceptor})
+        with contextlib.suppress(iroh.IrohError, TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._endpoint.close()
+
+    async def _accept_all(self) -> None:
+        """Take every dial as it comes, so that a slow or silent one does not hold up the others."""
+        try:
+            async with asyncio.TaskGroup() as handshakes:
+                while (incoming := await self._endpoint.accept_next()) is not None:
+                    if self._handshakes < HANDSHAKES_MAX:
+                        self._handshakes += 1
+                        handshakes.create_task(self._shake_hands(incoming))
+                    else:
+                        with contextlib.suppress(iroh.IrohError):  # it has gone away by itself
+                            await incoming.refuse()
+        finally:
+            self._wake_acceptors()
+
+    async def _shake_hands(self, incoming: iroh.Incoming) -> None:
+        try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                accepting = await incoming.accept()
+                connection = IrohConnection(await accepting.connect())
+        except (iroh.IrohError, TimeoutError):
+            return  # a wrong protocol, a broken handshake or silence: their loss
+        finally:
+            self._handshakes -= 1
+        if self._accepted.qsize() < ACCEPT_BACKLOG_MAX:
+            self._accepted.put_nowait(connection)
+        else:
+            connection.end(_BUSY)
+
+    def _wake_acceptors(self) -> None:
+        """One None in the queue: whoever takes it puts another for the next."""
+        while not self._accepted.empty():
+            connection = self._accepted.get_nowait()
+            if connection is not None:
+                connection.end(_BUSY)
+        self._accepted.put_nowait(None)
+
+
+class IrohConnection:
+    """Connection of transport/base.py."""
+
+    def __init__(self, connection: iroh.Connection) -> None:
+        self._connection = connection
+        self._remote_id = connection.remote_id().to_bytes()
+        connection.set_max_concurrent_bi_streams(STREAMS_PER_CONNECTION_MAX)
+        connection.set_max_concurrent_uni_streams(0)  # we use none, so nobody may fill memory with them
+        connection.set_receive_window(RECEIVE_WINDOW_BYTES)
+
+    @property
+    def remote_id(self) -> bytes:
+        return self._remote_id
+
+    @property
+    def is_closed(self) -> bool:
+        return self._connection.close_reason() is not None
+
+    def rtt_s(self) -> float | None:
+        rtt_ms = self._connection.rtt()
+        return None if rtt_ms is None else rtt_ms / 1000
+
+    async def open_stream(self) -> Stream:
+        try:
+            return _stream(await self._connection.open_bi())
+        except iroh.IrohError as error:
+            raise _translate(error) from error
+
+    async def accept_stream(self) -> Stream:
+        try:
+            return _stream(await self._connection.accept_bi())
+        except iroh.IrohError as error:
+            raise _translate(error) from error
+
+    async def close(self) -> None:
+        self.end(0)
+
+    def end(self, code: int) -> None:
+        """Close at once, telling the other side `code`."""
+        with contextlib.suppress(iroh.IrohError):
+            self._connection.close(code, b"")
+
+
+class IrohSendStream:
+    """SendStream of transport/base.py."""
+
+    def __init__(self, stream: iroh.SendStream) -> None:
+        self._stream = stream
+
+    async def write(self, data: bytes) -> None:
+        try:
+            if len(data) <= WRITE_BYTES:
+                await self._stream.write_all(data)
+                return
+            view = memoryview(data)
+            for start in range(0, len(view), WRITE_BYTES):
+                await self._stream.write_all(view[start : start + WRITE_BYTES])  # type: ignore[arg-type] # any buffer
+        except iroh.IrohError as error:
+            raise _translate(error) from error
+
+    async def finish(self) -> None:
+        with contextlib.suppress(iroh.IrohError):  # it is over already: finished, reset, or the connection is gone
+            await self._stream.finish()
+
+    async def reset(self, code: int) -> None:
+        with contextlib.suppress(iroh.IrohError):
+            await self._stream.reset(code)
+
+
+class IrohReceiveStream:
+    """ReceiveStream of transport/base.py."""
+
+    def __init__(self, stream: iroh.RecvStream) -> None:
+        self._stream = stream
+
+    async def read(self, limit_bytes: int) -> bytes:
+        try:
+            return await self._stream.read(limit_bytes)
+        except iroh.IrohError as error:
+            raise _translate(error) from error
+
+    async def read_exactly(self, count_bytes: int) -> bytes:
+        try:
+            return await self._stream.read_exact(count_bytes)
+        except iroh.IrohError as error:
+            raise _translate(error) from error
+
+    async def stop(self, code: int) -> None:
+        with contextlib.suppress(iroh.IrohError):
+            await self._stream.stop(code)
+
+
+def _stream(pair: iroh.BiStream) -> Stream:
+    return Stream(IrohSendStream(pair.send()), IrohReceiveStream(pair.recv()))
+
+
+def _builder(identity: Identity, listen: str, relay: str) -> iroh.EndpointBuilder:
+    builder = iroh.EndpointBuilder()  # type: ignore[no-untyped-call] # the wheel left its types out
+    if relay == "default":
+        builder.apply_n0()
+        builder.relay_mode(iroh.RelayMode.default_mode())
+    else:
+        builder.apply_minimal()
+        disabled = relay == "none"
+        builder.relay_mode(iroh.RelayMode.disabled() if disabled else iroh.RelayMode.custom_from_urls([relay]))
+    builder.secret_key(identity.secret)
+    builder.alpns([ALPN])
+    for address in _sockets(listen):
+        builder.bind_addr(address)
+    return builder
+
+
+def _sockets(listen: str) -> list[str]:
+    """What to bind for `listen`: iroh opens a socket on every interface for the address family that is not named, so
+    a listener on one address names the other family's loopback."""
+    host = ipaddress.ip_address(listen.rpartition(":")[0].strip("[]"))
+    if host.is_unspecified:
+        return [listen]
+    if host.version == 6:
+        return [listen, "127.0.0.1:0"]
+    return [listen, "[::1]:0"] if _has_ipv6_loopback() else [listen]
+
+
+def _has_ipv6_loopback() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+async def _resolve(addresses: Iterable[str]) -> list[str]:
+    """The `ip:port` of each `host:port`; a name that does not resolve is left out."""
+    found: list[str] = []
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        try:
+            resolved = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
+        except (OSError, ValueError):
+            continue
+        for family, _, _, _, (resolved_host, resolved_port, *_) in resolved:
+            ip = str(resolved_host)
+            found.append(f"[{ip}]:{resolved_port}" if family == socket.AF_INET6 else f"{ip}:{resolved_port}")
+    return list(dict.fromkeys(found))[:ADDRESSES_MAX]
+
+
+def _reason(error: iroh.IrohError) -> str:
+    """The innermost cause, without the file names of the Rust build."""
+    return error.message().splitlines()[-1].strip().partition(" (/")[0]
+
+
+def _bind_error(error: iroh.IrohError, listen: str) -> NearcastError:
+    reason = _reason(error)
+    if "Address already in use" in reason:
+        return AddressInUseError(
+            f"the UDP port of {listen} is taken by another program", fix="choose another with quic.listen, or port 0"
+        )
+    return UsageError(f"cannot listen on {listen}: {reason}", fix="see quic.listen and quic.relay in the configuration")
+
+
+def _translate(error: iroh.IrohError) -> NearcastError:
+    """Ours for one that a connection or stream raised."""
+    reason = _reason(error)
+    name, _, rest = reason.partition("(")
+    if name == "FinishedEarly":
+        return RemoteError(f"the stream ended after {rest.rstrip(')')} bytes, more were due")
+    if name in ("Reset", "Stopped"):
+        return UnavailableError(f"the peer ended the stream ({reason})")
+    if error.kind() == iroh.IrohErrorKind.CLOSED:
+        return UnavailableError("this stream was already ended")
+    return UnavailableError(f"the connection is gone: {reason}")
