@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import libipld
 
-from nearcast.errors import LimitError, UsageError
+from nearcast.errors import LimitError, NearcastError, UsageError
 
 RAW = 0x55
 DAG_PB = 0x70
@@ -19,6 +19,9 @@ IDENTITY = 0x00
 DIGEST_BYTES = 32
 IDENTITY_BYTES_MAX = 128  # IPIP-0512: accept 128, refuse 129
 CID_TEXT_CHARACTERS_MAX = 512  # an identity CID of 128 bytes in base16 has 265
+
+CID_V0_CHARACTERS = 46  # 34 bytes in base58
+_RETYPE = "check it for a lost or mistyped character"
 
 _RAW_PREFIX = bytes([1, RAW, SHA2_256, DIGEST_BYTES])
 _DAG_PB_PREFIX = bytes([1, DAG_PB, SHA2_256, DIGEST_BYTES])
@@ -35,7 +38,9 @@ class Cid:
 
     def __str__(self) -> str:
         """base58btc for version 0, base32 for version 1."""
-        return str(libipld.encode_cid(self.to_bytes()))
+        if self.version == 0:
+            return str(libipld.encode_multibase("z", self.to_bytes()))[1:]
+        return str(libipld.encode_multibase("b", self.to_bytes()))
 
     @property
     def is_identity(self) -> bool:
@@ -73,13 +78,17 @@ def parse_cid(text: str) -> Cid:
     """A CID from text in any multibase. Raises UsageError when it is not one."""
     if len(text) > CID_TEXT_CHARACTERS_MAX:
         raise UsageError(f"not a CID: {text[:20]}… has {len(text)} characters")
+    is_version_0 = len(text) == CID_V0_CHARACTERS and text.startswith("Qm")
     try:
-        fields = libipld.decode_cid(text)
+        _, data = libipld.decode_multibase("z" + text if is_version_0 else text)
+        cid = decode_cid(data)
     except ValueError as error:
-        raise UsageError(
-            f"not a CID: {text!r} ({_reason(error)})", fix="check it for a lost or mistyped character"
-        ) from error
-    return _checked(fields["version"], fields["codec"], fields["hash"]["code"], bytes(fields["hash"]["digest"]))
+        raise UsageError(f"not a CID: {text!r}", fix=_RETYPE) from error
+    except NearcastError as error:
+        raise UsageError(f"not a CID: {text!r} ({_reason(error)})", fix=error.fix or _RETYPE) from error
+    if cid.version == 0 and not is_version_0:
+        raise UsageError(f"not a CID: {text!r} (version 0 is written without a base)")
+    return cid
 
 
 def decode_cid(data: bytes) -> Cid:
@@ -146,5 +155,5 @@ def read_varint(data: bytes, start: int) -> tuple[int, int]:
     raise UsageError("a varint is cut short")
 
 
-def _reason(error: ValueError) -> str:
-    return str(error).removeprefix("Failed to decode CID. ").lower()
+def _reason(error: NearcastError) -> str:
+    return error.message.removeprefix("not a CID: ")
