@@ -1,0 +1,1 @@
+"""Telling a running node what to do, from the same machine."""
