@@ -1,0 +1,142 @@
+"""What opening a store does about the way it was left. Nobody repairs anything by hand.
+
+format, lock        another format or another process: refused
+index               missing, damaged or doubted: moved aside, rebuilt from the files
+packs               cut to the length that the index knows; unknown ones unlinked
+trash, intents      files that a crash kept from being unlinked, or from being committed
+pins                the small files follow the index
+"""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from nearcast.content.cid import decode_cid
+from nearcast.content.store.core import Change, Core
+from nearcast.content.store.disk import is_damaged
+from nearcast.content.store.flat import INTENT_SUFFIX
+from nearcast.content.store.index import Index
+from nearcast.content.store.layout import Layout, key_of_name
+from nearcast.content.store.packs import remove_pack
+from nearcast.content.store.removal import lose_beyond
+from nearcast.content.store.rows import FLAT, PARTIAL, rows_of
+from nearcast.content.store.types import Listener, Pin
+
+CHECKED_BYTES_MAX = 32 << 20  # an index up to this size is checked whole at every opening: some 50 ms
+SIDE_FILES = ("-wal", "-shm")
+
+
+def open_index(layout: Layout, tell: Listener) -> tuple[Index, bool]:
+    """The index, and whether it has to be rebuilt."""
+    if layout.suspect.exists():
+        set_aside(layout, "a reader found it damaged", tell)
+    is_new = not layout.index.exists()
+    has_objects = is_new and any(any(folder.iterdir()) for folder in (layout.packs, layout.objects, layout.pins))
+    try:
+        index = Index(layout.index)
+        if not is_new:
+            _check(index)
+    except sqlite3.DatabaseError as error:
+        if not is_damaged(error):
+            raise
+        set_aside(layout, str(error), tell)
+        return Index(layout.index), True
+    if has_objects:
+        tell("store_rebuild", "the store's index is missing: it is rebuilt from the files")
+    return index, has_objects
+
+
+def _check(index: Index) -> None:
+    """Raises DatabaseError when the index is not what it should be."""
+    try:
+        index.ask("select value from facts limit 1")
+        index.ask("select id, cid, place, pack, offset, size, outboard, held, parents from objects limit 1")
+        if index.path.stat().st_size <= CHECKED_BYTES_MAX and not index.sound():
+            error = sqlite3.DatabaseError("its pages contradict each other")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+    except sqlite3.DatabaseError:
+        index.close()
+        raise
+
+
+def set_aside(layout: Layout, reason: str, tell: Listener) -> Path:
+    """Moves a damaged index out of the way, for whoever wants to look at it."""
+    aside = layout.index.with_name("index.damaged")
+    if layout.index.exists():
+        layout.index.replace(aside)
+    for suffix in SIDE_FILES:
+        Path(f"{layout.index}{suffix}").unlink(missing_ok=True)
+    layout.suspect.unlink(missing_ok=True)
+    tell("store_rebuild", f"the store's index was damaged ({reason}): it is rebuilt, the old one is {aside}")
+    return aside
+
+
+def recover(core: Core) -> None:
+    """Brings the files in line with a sound index."""
+    _empty_trash(core)
+    _settle_intents(core)
+    for path in core.layout.temporary.iterdir():
+        path.unlink()
+    _cut_packs(core)
+    _match_pins(core)
+
+
+def _empty_trash(core: Core) -> None:
+    for (name,) in core.index.ask("select path from trash"):
+        key, dot, suffix = name.partition(".")
+        core.layout.object(bytes.fromhex(key), dot + suffix).unlink(missing_ok=True)
+
+
+def _settle_intents(core: Core) -> None:
+    for path in core.layout.temporary.glob(f"*{INTENT_SUFFIX}"):
+        keys = [bytes.fromhex(line) for line in path.read_text().split()]
+        with core.change() as change:
+            rows = rows_of(change.sql, keys)
+            for key in keys:
+                row = rows.get(key)
+                if row is None or row.place not in (FLAT, PARTIAL):
+                    _unlink_object(core, key, (".data", ".dag") if row is None else (".data",))
+                elif row.place == PARTIAL and core.layout.object(key, ".data").exists():
+                    _finish_partial(change, core, row.id, key)
+
+
+def _unlink_object(core: Core, key: bytes, suffixes: tuple[str, ...]) -> None:
+    for suffix in suffixes:
+        core.layout.object(key, suffix).unlink(missing_ok=True)
+
+
+def _finish_partial(change: Change, core: Core, row_id: int, key: bytes) -> None:
+    """Its last leaf was synced before the file got its name; only the commit was missing."""
+    change.sql.run("update objects set place = ? where id = ?", (FLAT, row_id))
+    core.layout.object(key, ".bits").unlink(missing_ok=True)
+
+
+def _cut_packs(core: Core) -> None:
+    known: dict[int, int] = dict(core.index.ask("select id, size from packs"))
+    for number in core.layout.pack_numbers():
+        if number not in known:
+            remove_pack(core.layout, number)
+            continue
+        actual = core.layout.pack(number).stat().st_size
+        if actual > known[number]:
+            os.truncate(core.layout.pack(number), known[number])
+        if actual < known[number]:
+            lost_bytes = known[number] - actual
+            core.tell("store_damaged", f"pack {number} lost {lost_bytes} bytes: what was in them is missing")
+            lose_beyond(core, number, actual)
+        else:
+            core.packs.offer(number, known[number])
+    for number in known.keys() - set(core.layout.pack_numbers()):
+        core.tell("store_damaged", f"pack {number} is gone: what was in it is missing")
+        lose_beyond(core, number, 0)
+
+
+def _match_pins(core: Core) -> None:
+    """The index is the truth while it is sound: the files follow it."""
+    pins = {bytes(key): Pin(decode_cid(key), name, at) for key, name, at in core.index.ask("select * from pins")}
+    found = {key_of_name(path.name): path for path in core.layout.pins.iterdir()}
+    for key, path in found.items():
+        if key not in pins:
+            path.unlink()
+    core.write_pins([pin for key, pin in pins.items() if key not in found])

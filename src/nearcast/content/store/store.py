@@ -1,0 +1,147 @@
+"""The store: what content this machine has, and the one door to it (DESIGN section 5).
+
+Bytes lie in flat files, in packs of small blocks, or where the user keeps them; an SQLite index says where.
+Thread-safe: many readers, one writer at a time; a reader never waits for a writer. What was acknowledged survives
+`kill -9` and power cuts; what was not acknowledged was never there.
+"""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from types import TracebackType
+from typing import BinaryIO
+
+from nearcast.clock import Clock
+from nearcast.content.cid import Cid, decode_cid
+from nearcast.content.leaves import LeafTable
+from nearcast.content.store.batch import Batch
+from nearcast.content.store.core import Core
+from nearcast.content.store.disk import storing
+from nearcast.content.store.layout import Layout
+from nearcast.content.store.lock import StoreLock
+from nearcast.content.store.reading import Reading
+from nearcast.content.store.recovery import open_index, recover
+from nearcast.content.store.removal import evict, lose, remove, unpin
+from nearcast.content.store.rows import Row
+from nearcast.content.store.types import Extent, Listener, Pin
+
+log = logging.getLogger(__name__)
+
+
+def _log_event(event: str, line: str) -> None:
+    log.warning("%s: %s", event, line)
+
+
+class Store:
+    """An open store. See `open`."""
+
+    def __init__(self, lock: StoreLock, core: Core) -> None:
+        self._lock = lock
+        self._core = core
+        self._reading = Reading(core, self._damaged)
+
+    @classmethod
+    def open(cls, data_dir: Path, *, quota_bytes: int, clock: Clock, listener: Listener = _log_event) -> "Store":
+        """Opens (or makes) the store of a data folder, and puts right whatever a crash left behind.
+
+        Raises StoreLockedError when another process has it, StoreError when it cannot be used.
+        """
+        layout = Layout(data_dir)
+        with storing():
+            layout.create()
+            lock = StoreLock(layout.lock)
+        try:
+            with storing():
+                index, _ = open_index(layout, listener)
+                core = Core(layout, index, quota_bytes=quota_bytes, clock=clock, listener=listener)
+                recover(core)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(lock, core)
+
+    def close(self) -> None:
+        """Releases everything. Nothing is lost by not calling it."""
+        self._core.descriptors.close()
+        self._core.index.close()
+        self._lock.release()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Reading
+
+    def has(self, cid: Cid) -> bool:
+        """Whether this block is here, as an object or inside a flat one."""
+        return self._reading.has(cid)
+
+    def get_block(self, cid: Cid) -> bytes:
+        """The block's bytes. Raises MissingBlockError, ChangedError."""
+        return self._reading.get_block(cid)
+
+    def locate(self, cid: Cid) -> Extent | None:
+        """Where the file or raw block lies in one piece, None when it does not; hold a lease while using it.
+
+        Raises ChangedError when it lies in a file of the user's that is not what it was.
+        """
+        return self._reading.locate(cid)
+
+    def leaf_table(self, cid: Cid) -> LeafTable | None:
+        """The leaves of a file that lies (or is arriving) in one piece, None when it does not."""
+        return self._reading.leaf_table(cid)
+
+    def read_file(self, cid: Cid, start: int, end: int) -> bytes:
+        """The bytes start..end (end not included, cut at the file's end) of a file that lies in one piece.
+
+        Raises MissingBlockError where a leaf has not arrived, NotFoundError when it is not in one piece, ChangedError.
+        """
+        return self._reading.read_file(cid, start, end)
+
+    # Writing
+
+    def batch(self) -> Batch:
+        """Puts that become durable together when the `with` block ends."""
+        return Batch(self._core, self._reading)
+
+    def temporary_file(self) -> tuple[Path, BinaryIO]:
+        """An empty file on the store's filesystem, for `Batch.put_file`. What is left over is removed at opening."""
+        with storing():
+            file = NamedTemporaryFile(dir=self._core.layout.temporary, delete=False)  # noqa: SIM115 - the caller closes it
+            return Path(file.name), file.file  # type: ignore[return-value]  # typeshed: the wrapped file is binary
+
+    # Pins
+
+    def pin(self, root: Cid, name: str) -> None:
+        """Keeps `root` and everything reachable from it, also what arrives later."""
+        with self.batch() as batch:
+            batch.pin(root, name)
+
+    def unpin(self, root: Cid) -> None:
+        """Takes a pin back; what nothing else holds is cached content from then on."""
+        unpin(self._core, [root])
+
+    def remove(self, roots: Iterable[Cid]) -> int:
+        """Takes pins back and drops the roots, and whatever below them nothing else holds or links to; how many objects
+        went. What is leased goes with the next `evict` after the lease."""
+        return remove(self._core, roots)
+
+    def evict(self) -> int:
+        """Drops cached objects until they fit the quota, in S3-FIFO's order; the bytes that were freed."""
+        return evict(self._core)
+
+    def pins(self) -> list[Pin]:
+        with storing():
+            rows = self._core.index.ask("select cid, name, created from pins order by created, cid")
+        return [Pin(decode_cid(key), name, created) for key, name, created in rows]
+
+    def _damaged(self, row: Row, reason: str) -> bool:
+        lost = lose(self._core, [row])
+        if lost:
+            self._core.tell("store_damaged", f"{row.cid} is damaged and was dropped: {reason}")
+        return bool(lost)
