@@ -1,0 +1,75 @@
+"""What a download tells while it runs, what it is asked for, and what it says at the end."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from nearcast.content.cid import Cid
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A whole DAG, what a path in it leads to, or a byte range (start, end not included) of the file there.
+
+    `nodes_only`: the dag-pb nodes of the target, no leaves. `shallow`: only what it takes to resolve the path and to
+    list or describe its target: a file's root, a directory's own blocks.
+    """
+
+    root: Cid
+    path: str = ""
+    byte_range: tuple[int, int] | None = None
+    nodes_only: bool = False
+    shallow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """How much there is to fetch, and how much of it is here. May come again when more is known: the latest counts."""
+
+    total_bytes: int
+    have_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeafVerified:
+    """Leaf `index` of the file `cid` has arrived and hashes to its name."""
+
+    source: str
+    size_bytes: int
+    cid: Cid
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFailed:
+    """A source takes part no more. A liar sent what does not verify, or more than was allowed."""
+
+    source: str
+    reason: str
+    liar: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SourceJoined:
+    source: str
+
+
+FetchEvent: TypeAlias = Planned | LeafVerified | SourceFailed | SourceJoined
+
+
+@dataclass(slots=True)
+class FetchReport:
+    """`bytes_verified` and `bytes_by_source` count blocks of all kinds, nodes too; `duplicate_bytes` what came twice;
+    `reused_bytes` what was found in the store under another name or from an earlier try."""
+
+    target: Cid
+    bytes_verified: int = 0
+    bytes_by_source: dict[str, int] = field(default_factory=dict)
+    reused_bytes: int = 0
+    duplicate_bytes: int = 0
+    duration_s: float = 0.0
+    liars: tuple[str, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def count(self, source: str, size_bytes: int) -> None:
+        self.bytes_verified += size_bytes
+        self.bytes_by_source[source] = self.bytes_by_source.get(source, 0) + size_bytes

@@ -1,0 +1,160 @@
+"""What is said survives the wire, and whatever strangers say is either understood or a RemoteError."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nearcast.content.cid import dag_pb_cid, raw_cid
+from nearcast.delivery.messages import (
+    INLINE_BYTES_MAX,
+    ROOTS_MAX,
+    SPAN_LEAVES_MAX,
+    SPANS_MAX,
+    End,
+    FetchRequest,
+    Holding,
+    LeafSpan,
+    MissingLeaf,
+    Offer,
+    ProbeRequest,
+    Refusal,
+    answer_fields,
+    holdings_fields,
+    parse_answer,
+    parse_holdings,
+    parse_request,
+    request_fields,
+)
+from nearcast.errors import RemoteError
+from nearcast.wire import HEADER_BYTES, decode_message, encode_message
+
+ROOT = dag_pb_cid(b"r" * 32)
+LEAF = raw_cid(b"l" * 32)
+FETCH = FetchRequest(ROOT, "a/b", "leaves", (LeafSpan(ROOT, 3, 4), LeafSpan(LEAF, 0, 1)), 7, b"n" * 16, 9, True)
+
+
+def over_the_wire(fields: dict[str, Any]) -> Any:
+    return decode_message(encode_message(fields)[HEADER_BYTES:])
+
+
+@pytest.mark.parametrize("request_said", [FETCH, ProbeRequest((ROOT, LEAF)), ProbeRequest(())])
+def test_requests_survive_the_wire(request_said: FetchRequest | ProbeRequest) -> None:
+    assert parse_request(over_the_wire(request_fields(request_said))) == request_said
+
+
+@pytest.mark.parametrize(
+    "answer", [Offer(0), Refusal("busy", "later"), MissingLeaf(LEAF, 5), End("changed", ""), End("done", "")]
+)
+def test_answers_survive_the_wire(answer: Offer | Refusal | MissingLeaf | End) -> None:
+    assert parse_answer(over_the_wire(answer_fields(answer))) == answer
+
+
+def test_holdings_survive_the_wire() -> None:
+    holdings = [Holding("all", 10), Holding("none", None), Holding("some", 0), Holding("refused", None)]
+    assert parse_holdings(over_the_wire(holdings_fields(holdings)), 4) == holdings
+
+
+def test_an_unknown_protocol_or_version_is_no_error() -> None:
+    assert parse_request({"p": "dance", "v": 1}) is None
+    assert parse_request({"p": "fetch", "v": 2}) is None
+    assert parse_request({}) is None
+
+
+def test_a_later_version_may_add_fields() -> None:
+    assert parse_request({**request_fields(FETCH), "max_price": 5}) == FETCH
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"root": b""},
+        {"root": "text"},
+        {"path": 5},
+        {"path": "p" * 5000},
+        {"path": b"\xff"},
+        {"want": "everything"},
+        {"want": ["nodes"]},
+        {"spans": [[ROOT.to_bytes(), 0, 1]] * (SPANS_MAX + 1)},
+        {"spans": [[ROOT.to_bytes(), 0]]},
+        {"spans": [[ROOT.to_bytes(), -1, 1]]},
+        {"spans": [[ROOT.to_bytes(), 0, SPAN_LEAVES_MAX + 1]]},
+        {"spans": [[ROOT.to_bytes(), True, 1]]},
+        {"inline": INLINE_BYTES_MAX + 1},
+        {"skip": 1.5},
+        {"shallow": 1},
+        {"nonce": b"short"},
+        {"nonce": None},
+    ],
+)
+def test_a_field_out_of_its_bounds_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RemoteError):
+        parse_request({**request_fields(FETCH), **wrong})
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], "fetch", 7, b"", {"p": "probe", "v": 1, "roots": [b"x"] * (ROOTS_MAX + 1)}]
+)
+def test_what_is_no_request_is_refused(value: Any) -> None:
+    with pytest.raises(RemoteError):
+        parse_request(value)
+
+
+def test_a_probe_answer_of_another_length_is_refused() -> None:
+    with pytest.raises(RemoteError):
+        parse_holdings(holdings_fields([Holding("all", 1)]), 2)
+    with pytest.raises(RemoteError):
+        parse_holdings({"end": "unsupported", "text": ""}, 1)
+
+
+def test_a_strangers_text_cannot_move_our_terminal() -> None:
+    said = parse_answer({"end": "error", "text": "\x1b[2Jgone\n" + "x" * 9999})
+    assert isinstance(said, End)
+    assert said.text.startswith(" [2Jgone ")
+    assert len(said.text) <= 512
+
+
+JSON_LIKE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=20) | st.binary(max_size=40),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = [
+    "p",
+    "v",
+    "root",
+    "path",
+    "want",
+    "spans",
+    "inline",
+    "nonce",
+    "ok",
+    "reason",
+    "end",
+    "missing",
+    "have",
+    "price",
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(value=st.dictionaries(st.sampled_from(NAMES), JSON_LIKE) | JSON_LIKE)
+def test_anything_is_understood_or_a_remote_error(value: Any) -> None:
+    lines = []
+    for parse in (parse_request, parse_answer, lambda said: parse_holdings(said, 1)):
+        try:
+            parse(value)
+        except RemoteError as error:
+            lines.append(error.message)
+    assert "\n" not in "".join(lines)
+
+
+@settings(max_examples=100, deadline=None)
+@given(name=st.sampled_from(sorted(request_fields(FETCH))), value=JSON_LIKE)
+def test_a_request_with_one_field_replaced_is_understood_or_a_remote_error(name: str, value: Any) -> None:
+    try:
+        said = parse_request({**request_fields(FETCH), name: value})
+    except RemoteError:
+        return
+    assert said is None or isinstance(said, FetchRequest | ProbeRequest)
