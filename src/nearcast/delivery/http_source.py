@@ -9,7 +9,7 @@ only source. As with every source, whoever takes the bytes verifies them.
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from nearcast.content.blocks import BLOCK_BYTES_MAX, check_block
 from nearcast.content.cid import Cid, parse_cid
@@ -27,9 +27,7 @@ class HttpSource:
 
     def __init__(self, url: str, *, stall_timeout_s: float = STALL_TIMEOUT_S) -> None:
         """Raises UsageError when `url` is not an http or https URL."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"not a web address: {url}", fix="it begins with http:// or https://")
+        parts = _web_address(url)
         self._url = url
         self._gateway = _gateway_of(url)
         self._exchange = HttpExchange(stall_timeout_s)
@@ -115,6 +113,16 @@ class HttpSource:
                 if not await take(position + index, await body.read_exactly(size_bytes)):
                     return False
         return True
+
+
+def _web_address(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts
+    except ValueError:  # an IPv6 address without its end, and the like
+        pass
+    raise UsageError(f"not a web address: {url}", fix="it begins with http:// or https://")
 
 
 def _gateway_of(url: str) -> str | None:
