@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.content.conftest import Keystream
+from tests.content.conftest import Keystream, MemoryBlocks
+from tests.content.foreign import pb_leaf, version_0
 
 from nearcast.content.cid import parse_cid, raw_cid
 from nearcast.content.dag import build_file_dag
-from nearcast.content.directory import DirectoryDag, build_directory
+from nearcast.content.directory import DirectoryDag, build_directory, build_symlink
 from nearcast.content.leaves import LEAF_BYTES
-from nearcast.content.nodes import Entry
+from nearcast.content.nodes import DirectoryNode, Entry
+from nearcast.content.reader import resolve
+from nearcast.errors import UsageError
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz01234567890-_"
 FILES_MAX = 1 << 30
@@ -65,6 +68,45 @@ def test_the_largest_basic_and_the_smallest_sharded_directory() -> None:
 
 def test_the_empty_directory_that_everybody_knows() -> None:
     assert str(build_directory([]).root) == "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354"
+
+
+ASCII, HELLO = b"hello application/vnd.ipld.car\n", b"hello world\n"
+
+
+def raw_entry(name: str, data: bytes) -> Entry:
+    return Entry(name, raw_cid(sha256(data).digest()), len(data))
+
+
+def test_the_directories_of_the_specification() -> None:
+    """specs.ipfs.tech/unixfs, "Directory Test Vectors": one nested, one with a file of many blocks."""
+    below = build_directory([raw_entry("hello.txt", HELLO), raw_entry("ascii.txt", ASCII)])
+    assert str(below.root) == "bafybeiggghzz6dlue3m6nb2dttnbrygxh3lrjl5764f2m4gq7dgzdt55o4"
+    above = build_directory([Entry("subdir", below.root, below.tsize)])
+    assert str(above.root) == "bafybeietjm63oynimmv5yyqay33nui4y4wx6u3peezwetxgiwvfmelutzu"
+    multiblock = parse_cid("bafybeigcisqd7m5nf3qmuvjdbakl5bdnh4ocrmacaqkpuh77qjvggmt2sa")
+    flat = [raw_entry("hello.txt", HELLO), raw_entry("ascii.txt", ASCII), raw_entry("ascii-copy.txt", ASCII)]
+    folder = build_directory([*flat, Entry("multiblock.txt", multiblock, 1271)])
+    assert str(folder.root) == "bafybeihchr7vmgjaasntayyatmp5sv6xza57iy2h4xj7g46bpjij6yhrmy"
+
+
+def test_the_symlink_of_the_specification(blocks: MemoryBlocks) -> None:
+    """A v0 directory with a file, "content", and a symlink to it; also the empty file that everybody knows."""
+    cid, block = build_symlink("foo")
+    assert str(version_0(cid)) == "QmTB8BaCJdCH5H3k7GrxJsxgDNmNYGGR71C58ERkivXoj5"
+    file = pb_leaf(blocks, b"content\n")
+    assert str(file.cid) == "Qme2y5HA5kvo2jAx13UsnV5bQJVijiAJCPvaW3JGQWhvJZ"
+    folder = build_directory([Entry("foo", file.cid, file.tsize), Entry("bar", version_0(cid), len(block))])
+    assert str(version_0(folder.root)) == "QmWvY6FaqFMS89YAQ9NAPjVP4WZKA1qbHbicc9HeSKQTgt"
+    nothing = build_file_dag(sha256(b"").digest(), 0)
+    assert str(nothing.root) == "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
+    assert resolve(blocks, parse_cid("bafyaabakaieac"), "").node == DirectoryNode(())
+
+
+def test_identity_cids_at_their_limit() -> None:
+    """IPIP-0512: 128 times the letter B is accepted, 129 times is not."""
+    assert parse_cid("bafkqbaabijbeeqscij" + "beeqscij" * 24 + "bee").digest == b"B" * 128
+    with pytest.raises(UsageError, match="at most 128"):
+        parse_cid("f0155008101" + "42" * 129)
 
 
 def test_every_file_of_the_shared_vectors(shared_data: Path) -> None:

@@ -114,16 +114,16 @@ def read_cid(data: bytes, start: int) -> tuple[Cid, int]:
     size, position = read_varint(data, position)
     if version != 1:
         raise UsageError(f"not a CID: version {version} is unknown")
-    if size > IDENTITY_BYTES_MAX or len(data) < position + size:
-        raise UsageError("not a CID: its digest is cut short or too long")
+    if size > IDENTITY_BYTES_MAX:
+        raise UsageError(f"not a CID: its digest has {size} bytes, at most {IDENTITY_BYTES_MAX} are possible")
+    if len(data) < position + size:
+        raise UsageError("not a CID: its digest is cut short")
     return _checked(1, codec, hash_code, data[position : position + size]), position + size
 
 
 def _checked(version: int, codec: int, hash_code: int, digest: bytes) -> Cid:
     if hash_code == SHA2_256 and len(digest) != DIGEST_BYTES:
         raise UsageError(f"not a CID: a sha2-256 digest has 32 bytes, this one {len(digest)}")
-    if hash_code == IDENTITY and len(digest) > IDENTITY_BYTES_MAX:
-        raise UsageError(f"not a CID: an identity CID holds at most {IDENTITY_BYTES_MAX} bytes, this one {len(digest)}")
     if hash_code not in (SHA2_256, IDENTITY):
         raise UsageError(f"CIDs with hash function 0x{hash_code:x} are not supported, only sha2-256 (and identity)")
     return Cid(version, codec, hash_code, digest)
