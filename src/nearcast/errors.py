@@ -5,6 +5,8 @@ The first paragraph of a class's docstring says when it is raised. A message is 
 (docs/exit-codes.md lists them).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -89,3 +91,18 @@ class AddressInUseError(NearcastError):
     """The port is taken by another program."""
 
     exit_code = 10
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Put it around an asyncio.TaskGroup: where the group would raise a group of one error, that error is raised.
+
+    A TaskGroup wraps even what its own body raises, and callers of ours catch NearcastError, not groups.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None

@@ -40,7 +40,7 @@ class Link:
         return last if _is_file_name(last) else str(self.root)
 
     def __str__(self) -> str:
-        holders = "+".join(format_peer(peer) for peer in self.peers)
+        holders = "+".join(quote(format_peer(peer), safe="@:,.-") for peer in self.peers)
         path = "/" + quote(self.path, safe="/-._~") if self.path else ""
         name = "#" + quote(self.name, safe="-._~") if self.name else ""
         return f"{SCHEME}{holders}/{self.root}{path}{name}"
@@ -56,7 +56,9 @@ def parse_link(text: str) -> Link:
     if re.match(r"https?://", text):
         return _parse_gateway_url(text)
     if "://" in text and not text.startswith("ipfs://"):
-        raise UsageError(f"not a link: {text[:40]!r}", fix="a link starts with nearcast://, ipfs:// or http://, or is a CID")
+        raise UsageError(
+            f"not a link: {text[:40]!r}", fix="a link starts with nearcast://, ipfs:// or http://, or is a CID"
+        )
     root, path = _root_and_path(text.removeprefix("ipfs://").removeprefix("/ipfs/"))
     return Link(root, path)
 
@@ -71,7 +73,7 @@ def _parse_own(text: str) -> Link:
     holders, slash, rest = body.partition("/")
     if not slash or not rest:
         raise UsageError("not a link: it names no content", fix="a link looks like nearcast://ID@host:port/CID")
-    peers = tuple(parse_peer(item) for item in holders.split("+") if item)
+    peers = tuple(parse_peer(unquote(item)) for item in holders.split("+") if item)
     if len(peers) > HOLDERS_MAX:
         raise UsageError(f"not a link: {len(peers)} holders, the limit is {HOLDERS_MAX}")
     root, path = _root_and_path(unquote(rest))

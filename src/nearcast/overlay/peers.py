@@ -1,0 +1,129 @@
+"""Who is known: peers from links, from the LAN and from the configuration, and how they behaved lately.
+
+Bounded: PEERS_MAX entries; when full, the one that was heard of longest ago makes room (configured ones stay). A peer
+that could not be reached is left alone for a back-off that doubles with each failure. Pure: `now_s` is an argument.
+
+As text a peer is `ENDPOINT-ID@host:port,host:port`, the endpoint id in 64 hexadecimal digits; a relay's URL follows
+after another `@`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from nearcast.config import parse_host_port
+from nearcast.errors import UsageError
+from nearcast.transport.base import PeerAddress
+
+ENDPOINT_ID_BYTES = 32
+PEERS_MAX = 1024  # guess: every node of a large office; about 1 KB each
+ADDRESSES_MAX = 16  # of one peer; more is noise or an attempt to make us dial around
+BACK_OFF_S = 2.0  # after the first failure; guess: a restart takes about as long
+BACK_OFF_S_MAX = 120.0  # a node that is back is found again after two minutes at the latest
+
+Origin = Literal["link", "lan", "config"]
+_ORDER: dict[Origin, int] = {"lan": 0, "link": 1, "config": 2}  # near ones first
+
+
+@dataclass(slots=True)
+class KnownPeer:
+    """A peer, where we know it from, and its recent failures in a row."""
+
+    address: PeerAddress
+    origins: set[Origin] = field(default_factory=set)
+    heard_s: float = 0.0
+    failures: int = 0
+    retry_s: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """For `nearcast status`."""
+        return {
+            "endpoint_id": self.address.endpoint_id.hex(),
+            "addresses": list(self.address.addresses),
+            "known_from": sorted(self.origins),
+            "failures": self.failures,
+        }
+
+
+class PeerBook:
+    """All known peers."""
+
+    def __init__(self) -> None:
+        self._peers: dict[bytes, KnownPeer] = {}
+
+    def add(self, address: PeerAddress, origin: Origin, now_s: float) -> None:
+        """Heard of a peer: its addresses join those already known, the newest first; it may be tried again at once."""
+        peer = self._peers.get(address.endpoint_id)
+        if peer is None:
+            self._make_room()
+            peer = self._peers[address.endpoint_id] = KnownPeer(address)
+        peer.address = _merged(address, peer.address)
+        peer.origins.add(origin)
+        peer.heard_s = now_s
+        peer.failures, peer.retry_s = 0, 0.0
+
+    def gone(self, endpoint_id: bytes, origin: Origin) -> None:
+        """This origin knows the peer no more; it is forgotten when no other does."""
+        peer = self._peers.get(endpoint_id)
+        if peer is not None:
+            peer.origins.discard(origin)
+            if not peer.origins:
+                del self._peers[endpoint_id]
+
+    def failed(self, endpoint_id: bytes, now_s: float) -> None:
+        """It could not be reached, or did not answer."""
+        peer = self._peers.get(endpoint_id)
+        if peer is not None:
+            peer.retry_s = now_s + min(BACK_OFF_S * 2**peer.failures, BACK_OFF_S_MAX)
+            peer.failures = min(peer.failures + 1, 16)
+
+    def candidates(self, now_s: float) -> list[PeerAddress]:
+        """Those worth asking now: the LAN's first, then by how recently they were heard of."""
+        ready = [peer for peer in self._peers.values() if peer.retry_s <= now_s]
+        ready.sort(key=lambda peer: (min(_ORDER[origin] for origin in peer.origins), -peer.heard_s))
+        return [peer.address for peer in ready]
+
+    def known(self) -> list[KnownPeer]:
+        """All of them, for people to look at."""
+        return list(self._peers.values())
+
+    def _make_room(self) -> None:
+        if len(self._peers) >= PEERS_MAX:
+            spare = [peer for peer in self._peers.values() if "config" not in peer.origins] or list(
+                self._peers.values()
+            )
+            del self._peers[min(spare, key=lambda peer: peer.heard_s).address.endpoint_id]
+
+
+def parse_peer(text: str) -> PeerAddress:
+    """A peer from its text. Raises UsageError, saying what is wrong with it."""
+    endpoint_id, at, rest = text.strip().partition("@")
+    places, _, relay_url = rest.partition("@")
+    try:
+        raw_id = bytes.fromhex(endpoint_id)
+    except ValueError:
+        raw_id = b""
+    if len(raw_id) != ENDPOINT_ID_BYTES or not at:
+        raise UsageError(f"not a peer: {text[:40]!r}", fix="a peer looks like ENDPOINT-ID@host:port; see `nearcast id`")
+    addresses = [place for place in places.split(",") if place]
+    if len(addresses) > ADDRESSES_MAX:
+        raise UsageError(f"not a peer: {len(addresses)} addresses, the limit is {ADDRESSES_MAX}")
+    try:
+        checked = tuple(parse_host_port(address) for address in addresses)
+    except ValueError as error:
+        raise UsageError(f"not a peer: {text[:80]!r}: {error}") from error
+    if relay_url and not relay_url.startswith("https://"):
+        raise UsageError("not a peer: a relay is given by its https:// address")
+    if not checked and not relay_url:
+        raise UsageError(f"not a peer: {text[:40]!r} has no address", fix="a peer looks like ENDPOINT-ID@host:port")
+    return PeerAddress(raw_id, checked, relay_url or None)
+
+
+def format_peer(address: PeerAddress) -> str:
+    """The text that `parse_peer` reads."""
+    relay = f"@{address.relay_url}" if address.relay_url else ""
+    return f"{address.endpoint_id.hex()}@{','.join(address.addresses)}{relay}"
+
+
+def _merged(new: PeerAddress, old: PeerAddress) -> PeerAddress:
+    addresses = tuple(dict.fromkeys([*new.addresses, *old.addresses]))[:ADDRESSES_MAX]
+    return PeerAddress(new.endpoint_id, addresses, new.relay_url or old.relay_url)

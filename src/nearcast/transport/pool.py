@@ -1,0 +1,84 @@
+"""One connection per peer, kept while it lives and shared by everybody who wants to talk to that peer.
+
+Callers that want the same peer at once share one dial. At most CONNECTIONS_MAX are kept; the one used longest ago is
+closed to make room. The pool owns no task of its own: whoever asked first does the dialling.
+"""
+
+import asyncio
+from collections import OrderedDict
+
+from nearcast.errors import NearcastError
+from nearcast.telemetry import Telemetry
+from nearcast.transport.base import Connection, Endpoint, PeerAddress
+
+CONNECTIONS_MAX = 256  # guess: more peers than one download or one LAN has
+DIAL_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
+
+
+class ConnectionPool:
+    """Connections that we dialled, by endpoint id."""
+
+    def __init__(self, endpoint: Endpoint, telemetry: Telemetry, *, limit: int = CONNECTIONS_MAX) -> None:
+        self._endpoint = endpoint
+        self._telemetry = telemetry
+        self._limit = limit
+        self._connections: OrderedDict[bytes, Connection] = OrderedDict()
+        self._dials: dict[bytes, asyncio.Future[Connection]] = {}
+
+    async def get(self, address: PeerAddress, timeout_s: float = DIAL_TIMEOUT_S) -> Connection:
+        """A live connection to that peer. Raises UnavailableError when it cannot be reached."""
+        while True:
+            live = self._live(address.endpoint_id)
+            if live is not None:
+                return live
+            dial = self._dials.get(address.endpoint_id)
+            if dial is None:
+                return await self._dial(address, timeout_s)
+            await asyncio.wait([dial])
+            if not dial.cancelled():  # cancelled: whoever dialled was; the next round dials itself
+                return dial.result()
+
+    def _live(self, endpoint_id: bytes) -> Connection | None:
+        connection = self._connections.get(endpoint_id)
+        if connection is None:
+            return None
+        if connection.is_closed:
+            del self._connections[endpoint_id]
+            return None
+        self._connections.move_to_end(endpoint_id)
+        return connection
+
+    async def _dial(self, address: PeerAddress, timeout_s: float) -> Connection:
+        dial = self._dials[address.endpoint_id] = asyncio.get_running_loop().create_future()
+        try:
+            connection = await self._endpoint.connect(address, timeout_s)
+        except NearcastError as error:
+            dial.set_exception(error)
+            dial.exception()  # looked at: there may be nobody else who waits
+            raise
+        else:
+            dial.set_result(connection)
+        finally:
+            dial.cancel()  # without effect once it has a result
+            del self._dials[address.endpoint_id]
+        self._telemetry.count("connections_dialled")
+        self._connections[address.endpoint_id] = connection
+        await self._make_room()
+        return connection
+
+    async def _make_room(self) -> None:
+        while len(self._connections) > self._limit:
+            _, oldest = self._connections.popitem(last=False)
+            await oldest.close()
+
+    async def drop(self, endpoint_id: bytes) -> None:
+        """Close the connection to that peer, if there is one."""
+        connection = self._connections.pop(endpoint_id, None)
+        if connection is not None:
+            await connection.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        while self._connections:
+            _, connection = self._connections.popitem()
+            await connection.close()
