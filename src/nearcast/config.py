@@ -28,7 +28,7 @@ class StoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
-    listen: str = "127.0.0.1:8710"  # the port moves to the next free one unless it was set
+    listen: str = "127.0.0.1:8710+"  # with a `+` the next free port will do
     fetch: str = "local"  # who may make this node fetch what it lacks: "local" = clients on this machine
 
 
@@ -76,6 +76,12 @@ def parse_host_port(value: Any) -> str:
     if not isinstance(value, str) or not colon or not host or not port.isdigit() or int(port) > 65535:
         raise ValueError("an address is host:port, like 127.0.0.1:8710")
     return value
+
+
+def parse_http_listen(value: Any) -> str:
+    """`host:port`, or `host:port+` for that port or the next free one. Raises ValueError."""
+    suffix = "+" if isinstance(value, str) and value.endswith("+") else ""
+    return parse_host_port(value.removesuffix("+") if suffix else value) + suffix
 
 
 def load_config(
@@ -165,7 +171,7 @@ def _relay(value: Any) -> str:
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "store.quota_bytes": parse_size_bytes,
     "store.scrub_bytes_per_s": parse_size_bytes,
-    "http.listen": parse_host_port,
+    "http.listen": parse_http_listen,
     "http.fetch": _one_of(*FETCH_POLICIES),
     "quic.listen": parse_host_port,
     "quic.advertise": lambda value: tuple(parse_host_port(item) for item in _words(value)),

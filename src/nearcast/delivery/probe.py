@@ -1,0 +1,51 @@
+"""Asking peers what they have, all at once, with a limit on the wait."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from nearcast.content.cid import Cid
+from nearcast.delivery.messages import Holding, ProbeRequest, parse_holdings, request_fields
+from nearcast.errors import NearcastError, UnavailableError
+from nearcast.transport.base import Connection, PeerAddress
+from nearcast.transport.pool import ConnectionPool
+from nearcast.wire import FrameReader, encode_message
+
+STOP_CODE = 1
+
+__all__ = ["Holding", "probe", "probe_all"]
+
+
+async def probe(connection: Connection, roots: Sequence[Cid]) -> list[Holding]:
+    """What the peer says that it has of each root (at most ROOTS_MAX). Raises UnavailableError, RemoteError."""
+    stream = await connection.open_stream()
+    try:
+        await stream.send.write(encode_message(request_fields(ProbeRequest(tuple(roots)))))
+        await stream.send.finish()
+        return parse_holdings(await FrameReader(stream.receive).message(), len(roots))
+    finally:
+        await stream.receive.stop(STOP_CODE)
+
+
+async def probe_all(
+    pool: ConnectionPool, addresses: Sequence[PeerAddress], roots: Sequence[Cid], timeout_s: float
+) -> AsyncGenerator[tuple[PeerAddress, list[Holding] | NearcastError], None]:
+    """Every peer's answer, or why there is none, as they come; all of them after `timeout_s` at the latest."""
+    answers: asyncio.Queue[tuple[PeerAddress, list[Holding] | NearcastError]] = asyncio.Queue()
+
+    async def ask(address: PeerAddress) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                answers.put_nowait((address, await probe(await pool.get(address), roots)))
+        except TimeoutError:
+            answers.put_nowait((address, UnavailableError(f"no answer in {timeout_s:g} s")))
+        except NearcastError as error:
+            answers.put_nowait((address, error))
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask(address)) for address in addresses]
+        try:
+            for _ in addresses:
+                yield await answers.get()
+        finally:
+            for task in tasks:
+                task.cancel()

@@ -1,0 +1,94 @@
+"""From a configuration to a running node, and back down in the opposite order.
+
+identity, store → endpoint → connection pool → finder, fetcher → client → LAN, serving, upkeep → HTTP gateway
+"""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from nearcast.client import Client, Finder
+from nearcast.clock import Clock, SystemClock
+from nearcast.config import Config
+from nearcast.content.store import Store
+from nearcast.delivery.events import FetchEvent
+from nearcast.delivery.fetch import Fetcher
+from nearcast.errors import one_error
+from nearcast.gateways.http.request import RequestLine
+from nearcast.keys import load_or_create_identity
+from nearcast.node.gateway import running_gateway
+from nearcast.node.lan import watched_lan
+from nearcast.node.running import Node
+from nearcast.node.serving import accept_connections
+from nearcast.node.upkeep import keep_up
+from nearcast.overlay.peers import PeerBook, parse_peer
+from nearcast.telemetry import Telemetry
+from nearcast.transport.iroh import IrohEndpoint
+from nearcast.transport.pool import ConnectionPool
+
+IDENTITY_FILE = "identity.key"
+
+
+def _ignore_event(_: FetchEvent) -> None:
+    """For nodes whose own fetches nobody watches."""
+
+
+@asynccontextmanager
+async def run_node(
+    config: Config,
+    *,
+    http: bool = True,
+    announce: bool = True,
+    on_request: Callable[[RequestLine], None] | None = None,
+    on_event: Callable[[FetchEvent], None] = _ignore_event,
+    clock: Clock | None = None,
+) -> AsyncIterator[Node]:
+    """A node with everything started; on leaving, everything is stopped and durable.
+
+    `http=False, announce=False` makes a client only: it fetches, serves nobody, and nobody is told that it is there.
+    Raises StoreLockedError, StoreError, AddressInUseError, UsageError.
+    """
+    async with AsyncExitStack() as stack:
+        node = await _assembled(config, clock or SystemClock(), on_event, stack)
+        with one_error():
+            async with asyncio.TaskGroup() as tasks:
+                endless = []
+                if config.peers.lan:
+                    await stack.enter_async_context(watched_lan(node, announce=announce))
+                if announce:
+                    endless.append(tasks.create_task(accept_connections(node)))
+                if http:
+                    await stack.enter_async_context(running_gateway(node, config.http, on_request))
+                    endless.append(
+                        tasks.create_task(keep_up(node.store, config.store.scrub_bytes_per_s, node.telemetry))
+                    )
+                try:
+                    yield node
+                finally:
+                    for task in endless:
+                        task.cancel()
+
+
+async def _assembled(
+    config: Config, clock: Clock, on_event: Callable[[FetchEvent], None], stack: AsyncExitStack
+) -> Node:
+    """The parts, each closed by `stack` after those that stand on it."""
+    known = [parse_peer(text) for text in config.peers.known]
+    identity = load_or_create_identity(config.data_dir / IDENTITY_FILE)
+    opening = functools.partial(Store.open, config.data_dir, quota_bytes=config.store.quota_bytes, clock=clock)
+    store = stack.enter_context(await asyncio.to_thread(opening))
+    endpoint = await IrohEndpoint.bind(
+        identity, listen=config.quic.listen, relay=config.quic.relay, advertise=config.quic.advertise
+    )
+    stack.push_async_callback(endpoint.close)
+    telemetry = Telemetry()
+    pool = ConnectionPool(endpoint, telemetry)
+    stack.push_async_callback(pool.close)
+    peers = PeerBook()
+    for address in known:
+        peers.add(address, "config", clock.monotonic_s())
+    finder = Finder(peers, pool, clock, expects_lan=config.peers.lan)
+    fetcher = Fetcher(store, clock, telemetry)
+    client = await stack.enter_async_context(Client(store, fetcher, finder, on_event=on_event))
+    return Node(config, identity, store, client, finder, endpoint, peers, telemetry, clock)

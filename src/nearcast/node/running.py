@@ -1,0 +1,80 @@
+"""A running node, as its operator sees it: what it has, how it is reached, how it is doing."""
+
+import asyncio
+import functools
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nearcast import __version__
+from nearcast.client import Client, Finder
+from nearcast.clock import Clock
+from nearcast.config import Config
+from nearcast.content.cid import Cid
+from nearcast.content.importer import Imported, import_path
+from nearcast.content.progress import ProgressCallback
+from nearcast.content.store import Store
+from nearcast.gateways.control.storing import state
+from nearcast.keys import Identity
+from nearcast.naming.link import Link
+from nearcast.overlay.peers import PeerBook
+from nearcast.telemetry import Telemetry
+from nearcast.transport.base import Endpoint, PeerAddress
+
+
+@dataclass
+class Node:
+    """The parts of a node that runs. Made by assembly.run_node; `http_url` is set while its gateway is open."""
+
+    config: Config
+    identity: Identity
+    store: Store
+    client: Client
+    finder: Finder
+    endpoint: Endpoint
+    peers: PeerBook
+    telemetry: Telemetry
+    clock: Clock
+    http_url: str | None = None
+    lan_http_urls: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._started_s = self.clock.monotonic_s()
+
+    @property
+    def address(self) -> PeerAddress:
+        """Where other nodes reach this one."""
+        return self.endpoint.address()
+
+    def serves(self, cid: Cid) -> bool:
+        """Whether other nodes may have this: what is in the store, since all of it was put or asked for by its user."""
+        return self.store.has(cid)
+
+    def link(self, root: Cid, path: str = "", name: str = "") -> Link:
+        """A link to content, with this node as its holder."""
+        return Link(root, path, name, peers=(self.address,))
+
+    async def add(
+        self, path: Path, *, in_place: bool, hidden: bool, wrap: bool, progress: ProgressCallback | None = None
+    ) -> Imported:
+        """Import a file or a folder and pin it. Raises StoreError, ChangedError, DiskFullError."""
+        importing = functools.partial(
+            import_path, self.store, path, in_place=in_place, hidden=hidden, wrap=wrap, progress=progress
+        )
+        return await asyncio.to_thread(importing)
+
+    def status(self) -> dict[str, Any]:
+        """How it is doing; JSON-ready, sizes in bytes, times in seconds."""
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "endpoint_id": self.identity.endpoint_id.hex(),
+            "addresses": list(self.address.addresses),
+            "http": self.http_url,
+            "uptime_s": round(self.clock.monotonic_s() - self._started_s, 1),
+            "data_dir": str(self.config.data_dir),
+            **state(self.store),
+            "peers": [peer.as_json() for peer in self.peers.known()],
+            "counters": dict(self.telemetry.counters),
+        }
