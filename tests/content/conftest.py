@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
+from nearcast.clock import SystemClock
 from nearcast.content.blocks import MissingBlockError, check_block
 from nearcast.content.cid import Cid, dag_pb_cid, raw_cid
+from nearcast.content.store import Store
 
 
 class MemoryBlocks:
@@ -70,3 +72,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared vectors at {folder}: set NEARCAST_SHARED_DATA")
     return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(tmp_path / "data") as opened:
+        yield opened
+
+
+def open_store(data_dir: Path) -> Store:
+    return Store.open(data_dir, quota_bytes=1 << 30, clock=SystemClock())

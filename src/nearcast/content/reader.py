@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from nearcast.content.blocks import GetBlock, read_block
 from nearcast.content.cid import DAG_PB, RAW, Cid
-from nearcast.content.hamt import name_hash, slot_at
+from nearcast.content.dag import FILE_DEPTH_MAX
+from nearcast.content.hamt import HASH_BITS, name_hash, slot_at
 from nearcast.content.nodes import DirectoryNode, Entry, FileNode, Node, RawLeaf, ShardNode, children, parse_node
 from nearcast.errors import IntegrityError, LimitError, NotFoundError, UsageError
 
 PATH_SEGMENTS_MAX = 256  # guess: PATH_MAX of 4096 with names of 16
-FILE_DEPTH_MAX = 64  # guess: as in dag.py, far over any real layout
 WALK_NODES_MAX = 1 << 22  # guess: 4 M directories, or 1 TiB of 256 KiB dag-pb leaves; some 500 MB of seen CIDs
 PENDING_MAX = 1 << 20  # links that wait to be followed at once; some 200 MB at worst, real DAGs need thousands
 
@@ -108,7 +108,7 @@ def _shard_entries(get: GetBlock, root: ShardNode) -> Iterator[Entry]:
             below = _subshard(link.cid, read_block(get, link.cid), fanout)
             pending += [(each, path_bits << width | each.slot, level + 1) for each in reversed(below.links)]
             continue
-        if name_hash(link.name) >> (64 - (level + 1) * width) != path_bits:
+        if name_hash(link.name) >> (HASH_BITS - (level + 1) * width) != path_bits:
             raise IntegrityError(f"malformed shard: {link.name!r} does not belong where it stands")
         yield Entry(link.name, link.cid, link.tsize)
 
