@@ -36,7 +36,10 @@ class _Pending(NamedTuple):
 
 
 class NodeWalk:
-    """The walk. Ask `expected`, find that block (verified), `accept` it; repeat until `expected` is None."""
+    """The walk. Ask `expected`, find that block (verified), `accept` it; repeat until `expected` is None.
+
+    `expected_in_file`: whether that block is a part of a file whose root came before it.
+    """
 
     def __init__(self, root: Cid, path: str = "", *, shallow: bool = False) -> None:
         """Raises UsageError or NotFoundError when the path can be no path."""
@@ -47,7 +50,7 @@ class NodeWalk:
         self._visited: set[bytes] = set()
         self._pending: list[_Pending] = []
         self._links = 0
-        self._expected_in_file = False
+        self.expected_in_file = False
         self.accepted = 0
         self.expected: Cid | None = None
         self.target: Cid | None = None
@@ -55,8 +58,8 @@ class NodeWalk:
         self.files: list[WalkedFile] = []
         self._follow_path()
 
-    def accept(self, data: bytes) -> None:
-        """Go on with `data`, the verified block named `expected`.
+    def accept(self, data: bytes) -> Node:
+        """Go on with `data`, the verified block named `expected`; its meaning.
 
         Raises IntegrityError, LimitError (the content itself is broken), NotFoundError (it has no such path).
         """
@@ -68,11 +71,13 @@ class NodeWalk:
             raise LimitError(f"a DAG of over {NODES_MAX} nodes")
         if self.target is None:
             self._along[cid] = data
+            node = parse_node(cid, data)
             self._follow_path()
-            return
-        in_file = self._expected_in_file
-        self._visit(cid, parse_node(cid, data), 0, in_file)
+            return node
+        node = parse_node(cid, data)
+        self._visit(cid, node, 0, self.expected_in_file)
         self._advance()
+        return node
 
     def upcoming(self, limit: int) -> list[Cid]:
         """Up to `limit` blocks that will be expected soon, the nearest first: worth fetching ahead."""
@@ -137,7 +142,7 @@ class NodeWalk:
             if cid.codec == RAW:
                 self.files.append(WalkedFile(cid, tsize))
                 continue
-            self.expected, self._expected_in_file = cid, in_file
+            self.expected, self.expected_in_file = cid, in_file
             return
         self.expected = None
 

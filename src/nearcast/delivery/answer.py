@@ -1,0 +1,145 @@
+"""What a node answers to a fetch: frames, in order, the end included. Plain synchronous reading; serve.py sends.
+
+The nodes go out in the order of session.py, the leaves in the order asked. Small frames are joined into pieces of
+PIECE_BYTES, so that a directory of tiny files is not a directory of tiny writes.
+
+Invariants: only what the store has as verified is sent; every answer ends with an End; no path of this machine and no
+detail of a failure of ours is told to the other side.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from nearcast.content.blocks import MissingBlockError
+from nearcast.content.cid import RAW, Cid
+from nearcast.content.dag import file_dag_of
+from nearcast.content.leaves import LeafTable
+from nearcast.content.store import Store
+from nearcast.delivery.messages import INLINE_BYTES_MAX, End, FetchRequest, LeafSpan, MissingLeaf, answer_fields
+from nearcast.delivery.session import NodeWalk, WalkedFile
+from nearcast.errors import ChangedError, NearcastError, NotFoundError, StoreError
+from nearcast.wire import block_header, encode_message
+
+PIECE_BYTES = 256 << 10  # one write; a larger block is a piece of its own
+ALL_BYTES = 1 << 62  # "every leaf": no limit on what follows the nodes
+
+
+class Answer:
+    """One answer: iterate `pieces`, then read `reason`."""
+
+    def __init__(self, store: Store, request: FetchRequest) -> None:
+        self._store = store
+        self._request = request
+        self.reason = "error"
+        self.sent_bytes = 0  # counted by whoever sends
+
+    def pieces(self) -> Iterator[bytes]:
+        """The answer's bytes after the offer, ready to be written."""
+        parts: list[bytes] = []
+        size_bytes = 0
+        for frame in self._frames():
+            parts.append(frame)
+            size_bytes += len(frame)
+            if size_bytes >= PIECE_BYTES:
+                yield parts[0] if len(parts) == 1 else b"".join(parts)
+                parts, size_bytes = [], 0
+        yield b"".join(parts)
+
+    def _frames(self) -> Iterator[bytes]:
+        try:
+            if self._request.want == "leaves":
+                yield from self._leaves(self._request.spans)
+            else:
+                yield from self._dag()
+        except MissingBlockError as missing:
+            yield self._end(End("missing", f"block {missing.cid} is not here"))
+        except NotFoundError as error:
+            yield self._end(End("missing", error.message))
+        except ChangedError:
+            yield self._end(End("changed", ""))
+        except StoreError:
+            yield self._end(End("error", "reading failed"))
+        except NearcastError as error:
+            yield self._end(End("error", error.message))
+        else:
+            yield self._end(End("done", ""))
+
+    def _end(self, end: End) -> bytes:
+        self.reason = end.reason
+        return encode_message(answer_fields(end))
+
+    def _dag(self) -> Iterator[bytes]:
+        request = self._request
+        walk = NodeWalk(request.root, request.path, shallow=request.shallow)
+        while walk.expected is not None:
+            data = self._store.get_block(walk.expected)
+            walk.accept(data)
+            if walk.accepted > request.skip:
+                yield block_header(len(data)) + data
+        if request.want == "all":
+            yield from self._files(walk, ALL_BYTES)
+        elif request.inline_bytes:
+            with suppress(MissingBlockError):  # leaves behind the nodes are a courtesy: what is not here is left out
+                yield from self._files(walk, min(request.inline_bytes, INLINE_BYTES_MAX))
+
+    def _files(self, walk: NodeWalk, budget_bytes: int) -> Iterator[bytes]:
+        """Leaves of the target's files in the walk's order, as far as the budget goes. The target's own block, if it is
+        a leaf, has been sent already."""
+        for file in walk.files:
+            if file.cid == walk.target and file.cid.codec == RAW:
+                continue
+            for cid in self._leaf_names(file):
+                data = self._store.get_block(cid)
+                budget_bytes -= len(data)
+                if budget_bytes < 0:
+                    return
+                yield block_header(len(data)) + data
+
+    def _leaf_names(self, file: WalkedFile) -> Iterator[Cid]:
+        if file.cid.codec == RAW:
+            yield file.cid
+            return
+        table = self._table(file.cid)
+        if table is not None:
+            for index in range(len(table)):
+                yield table.cid(index)
+
+    def _table(self, cid: Cid) -> LeafTable | None:
+        table = self._store.leaf_table(cid)
+        if table is None:
+            dag = file_dag_of(self._store.get_block, cid)
+            table = None if dag is None else dag.leaves
+        return table
+
+    def _leaves(self, spans: tuple[LeafSpan, ...]) -> Iterator[bytes]:
+        for span in spans:
+            table = None if span.cid.codec == RAW else self._table_or_none(span.cid)
+            for index in range(span.first, span.first + span.count):
+                data = self._leaf(span.cid, table, index)
+                if data is None:
+                    yield encode_message(answer_fields(MissingLeaf(span.cid, index)))
+                else:
+                    yield block_header(len(data)) + data
+
+    def _table_or_none(self, cid: Cid) -> LeafTable | None:
+        try:
+            return self._table(cid)
+        except MissingBlockError:
+            return None
+
+    def _leaf(self, cid: Cid, table: LeafTable | None, index: int) -> bytes | None:
+        """One leaf's bytes, None when it is not here. Raises ChangedError when its file is not what it was."""
+        try:
+            if cid.codec == RAW:
+                return self._store.get_block(cid) if index == 0 else None
+            if table is None or index >= len(table):
+                return None
+            offset, size_bytes = table.span(index)
+            try:
+                return self._store.read_file(cid, offset, offset + size_bytes)
+            except MissingBlockError:
+                raise
+            except NotFoundError:  # not in one piece: the leaves stand in packs or in other files
+                return self._store.get_block(table.cid(index))
+        except MissingBlockError:
+            return None

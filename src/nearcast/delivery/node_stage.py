@@ -1,0 +1,164 @@
+"""The first stage of a download: the nodes, from one source at a time.
+
+The sources are asked in a staggered race (as RFC 8305, "Happy Eyeballs", does with addresses): the next one starts
+RACE_STAGGER_S after the last, or at once when one has failed. Whoever delivers the first verified block wins and goes
+on alone; if it fails later, the others race for the rest, from where it stopped. So ten peers of which most are dead
+or do not have it cost well under a second.
+
+Every block is checked against the one name that may come next (session.py).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from nearcast.content.blocks import check_block
+from nearcast.content.cid import Cid
+from nearcast.content.nodes import Node
+from nearcast.delivery.events import FetchReport
+from nearcast.delivery.file_nodes import FileNodes
+from nearcast.delivery.landing import HASH_INLINE_BYTES_MAX, Landing
+from nearcast.delivery.roster import Roster
+from nearcast.delivery.session import NodeWalk
+from nearcast.delivery.source import NodesWanted, Source
+from nearcast.delivery.tasks import in_thread, leading_error
+from nearcast.errors import NearcastError, NotFoundError, RemoteError, StoreError
+
+RACE_STAGGER_S = 0.05  # ten peers are all asked within half a second; RFC 8305 recommends 250 ms for dialling alone
+
+
+class ContentFaultError(Exception):
+    """The content itself is broken or has no such path: no other source can do better. Carries the typed error."""
+
+    def __init__(self, error: NearcastError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class NodeStage:
+    """Brings one walk to its end."""
+
+    def __init__(
+        self,
+        walk: NodeWalk,
+        want: NodesWanted,
+        roster: Roster,
+        landing: Landing,
+        file_nodes: FileNodes,
+        report: FetchReport,
+        on_node: Callable[[str, Cid, Node], None],
+    ) -> None:
+        self._walk = walk
+        self._want = want
+        self._roster = roster
+        self._landing = landing
+        self._file_nodes = file_nodes
+        self._report = report
+        self._on_node = on_node
+        self._winner: Source | None = None
+        self._racing: dict[str, asyncio.Task[None]] = {}
+        self._lacking: dict[str, NearcastError] = {}
+        self._accepting = asyncio.Lock()
+        self.inline: list[bytes] = []
+        self.inline_from = ""
+        self._inline_bytes = 0
+
+    async def run(self) -> None:
+        """Until the walk is over; returns at once when it is.
+
+        Raises NotFoundError or UnavailableError when no source is left, ContentFaultError, StoreError.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                while self._walk.expected is not None or self._winner is not None:
+                    await self._race(group)
+                self._cancel_all_but(None)
+        except BaseExceptionGroup as failures:
+            raise leading_error(failures) from None
+
+    async def _race(self, group: asyncio.TaskGroup) -> None:
+        """Start the next source if one is due, then wait for something to happen."""
+        if self._winner is not None:
+            await self._roster.pulse.wait()
+            return
+        waiting = [source for source in self._roster.active.values() if self._may_be_asked(source)]
+        if waiting:
+            source = waiting[0]
+            self._racing[source.name] = group.create_task(self._ask(source))
+        elif not self._racing:
+            raise self._roster.nobody_left(self._lacking)
+        await self._roster.pulse.wait(RACE_STAGGER_S if len(waiting) > 1 else None)
+
+    def _may_be_asked(self, source: Source) -> bool:
+        return source.gives_nodes and source.name not in self._racing and source.name not in self._lacking
+
+    async def _ask(self, source: Source) -> None:
+        """One source's try: until it has given everything, or failed, or another one won."""
+        want = NodesWanted(
+            root=self._want.root,
+            path=self._want.path,
+            shallow=self._want.shallow,
+            skip=self._walk.accepted,
+            inline_bytes=self._want.inline_bytes if self._walk.accepted == 0 else 0,
+        )
+        try:
+            await source.nodes(want, self._taker(source))
+            if self._walk.expected is not None and self._winner in (None, source):
+                raise RemoteError("it ended before the last block")
+        except StoreError:
+            raise
+        except NotFoundError as error:
+            self._lacking[source.name] = error
+        except NearcastError as error:
+            self._roster.fail(source.name, error)
+        finally:
+            self._racing.pop(source.name, None)
+            if self._winner is source:
+                self._winner = None
+            self._roster.pulse.beat()
+
+    def _taker(self, source: Source) -> Callable[[bytes], Awaitable[None]]:
+        async def take(data: bytes) -> None:
+            async with self._accepting:  # two racers' first blocks may come at the same moment
+                await self._take(source, data)
+
+        return take
+
+    async def _take(self, source: Source, data: bytes) -> None:
+        if self._winner not in (None, source):
+            return  # it lost the race a moment ago and is being cancelled
+        expected = self._walk.expected
+        if expected is None:
+            self._take_inline(source, data)
+            return
+        if len(data) <= HASH_INLINE_BYTES_MAX:
+            check_block(expected, data)
+        else:
+            await in_thread(check_block, expected, data)
+        if self._winner is None:
+            self._winner = source
+            self._cancel_all_but(source)
+        in_file = self._walk.expected_in_file
+        try:
+            node = self._walk.accept(data)
+        except NearcastError as error:
+            await self._landing.put_block(expected, data)
+            raise ContentFaultError(error) from error
+        self._report.count(source.name, len(data))
+        self._on_node(source.name, expected, node)
+        if not self._file_nodes.holds_back(expected, data, node, in_file=in_file):
+            await self._landing.put_block(expected, data)
+        for cid, block in self._file_nodes.loose():
+            await self._landing.put_block(cid, block)
+
+    def _take_inline(self, source: Source, data: bytes) -> None:
+        """A leaf behind the last node: which one it is, is known when the leaves are laid out."""
+        self._inline_bytes += len(data)
+        if self._inline_bytes > self._want.inline_bytes:
+            raise RemoteError("it sent blocks that nobody asked for")
+        self.inline_from = source.name
+        self.inline.append(data)
+
+    def _cancel_all_but(self, winner: Source | None) -> None:
+        for name, task in self._racing.items():
+            if winner is None or name != winner.name:
+                task.cancel()

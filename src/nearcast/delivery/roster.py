@@ -1,0 +1,62 @@
+"""Who takes part in one download: sources that join, fail, or lie, and what it means when none is left.
+
+A source that does not have the thing is no failure of its own; one that lied is remembered beyond the download.
+"""
+
+from collections.abc import Callable
+
+from nearcast.content.cid import Cid
+from nearcast.delivery.events import FetchEvent, SourceFailed, SourceJoined
+from nearcast.delivery.source import Source
+from nearcast.delivery.tasks import Pulse
+from nearcast.errors import IntegrityError, LimitError, NearcastError, NotFoundError, RemoteError, UnavailableError
+
+SOURCES_MAX = 64  # at once in one download; guess: far more than one link can use
+
+
+class Roster:
+    """The sources of one download, by name, in the caller's order of preference."""
+
+    def __init__(self, root: Cid, liars: dict[str, str], on_event: Callable[[FetchEvent], None]) -> None:
+        self._root = root
+        self._known_liars = liars
+        self._on_event = on_event
+        self.active: dict[str, Source] = {}
+        self.failed: dict[str, NearcastError] = {}
+        self.liars: list[str] = []
+        self.pulse = Pulse()
+
+    def join(self, source: Source) -> None:
+        """A source takes part from now on, unless it is known as a liar, or there are enough."""
+        if source.name in self.active or source.name in self.failed or len(self.active) >= SOURCES_MAX:
+            return
+        if source.name in self._known_liars:
+            self.failed[source.name] = RemoteError(self._known_liars[source.name])
+            return
+        self.active[source.name] = source
+        self._on_event(SourceJoined(source.name))
+        self.pulse.beat()
+
+    def fail(self, name: str, error: NearcastError) -> None:
+        """A source takes part no more."""
+        if self.active.pop(name, None) is None:
+            return
+        self.failed[name] = error
+        is_liar = isinstance(error, IntegrityError | LimitError)
+        if is_liar:
+            self.liars.append(name)
+            self._known_liars[name] = error.message
+        self._on_event(SourceFailed(name, error.message, is_liar))
+        self.pulse.beat()
+
+    def nobody_left(self, lacking: dict[str, NearcastError]) -> NearcastError:
+        """The error that ends the download. `lacking`: those still here, and what they said that they do not have."""
+        reasons = {**self.failed, **lacking}
+        told = "; ".join(f"{name}: {error.message}" for name, error in reasons.items())
+        if not reasons:
+            return UnavailableError(
+                f"{self._root} is not here, and there is nobody to ask", fix="name a peer, or use a link that does"
+            )
+        if all(isinstance(error, NotFoundError) for error in reasons.values()):
+            return NotFoundError(f"nobody has {self._root} ({told})")
+        return UnavailableError(f"nobody could give {self._root} ({told})", fix="try again; what has arrived is kept")
