@@ -87,6 +87,8 @@ class Streaming:
                     raise arrival.error or NotFoundError(f"bytes {position}-{piece_end} of {cid} could not be fetched")
                 else:
                     await arrival.more()
+            while arrival is not None and not arrival.is_over:
+                await arrival.more()  # all bytes are read; let it put the finished file in its place
         finally:
             if task is not None:
                 task.cancel()

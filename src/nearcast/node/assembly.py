@@ -49,24 +49,21 @@ async def run_node(
     `http=False, announce=False` makes a client only: it fetches, serves nobody, and nobody is told that it is there.
     Raises StoreLockedError, StoreError, AddressInUseError, UsageError.
     """
-    async with AsyncExitStack() as stack:
-        node = await _assembled(config, clock or SystemClock(), on_event, stack)
-        with one_error():
+    with one_error():
+        async with AsyncExitStack() as stack:
+            node = await _assembled(config, clock or SystemClock(), on_event, stack)
+            if config.peers.lan:
+                await stack.enter_async_context(watched_lan(node, announce=announce))
+            if http:
+                await stack.enter_async_context(running_gateway(node, config.http, on_request))
             async with asyncio.TaskGroup() as tasks:
-                endless = []
-                if config.peers.lan:
-                    await stack.enter_async_context(watched_lan(node, announce=announce))
-                if announce:
-                    endless.append(tasks.create_task(accept_connections(node)))
-                if http:
-                    await stack.enter_async_context(running_gateway(node, config.http, on_request))
-                    endless.append(
-                        tasks.create_task(keep_up(node.store, config.store.scrub_bytes_per_s, node.telemetry))
-                    )
+                endless = [accept_connections(node)] if announce else []
+                endless += [keep_up(node.store, config.store.scrub_bytes_per_s, node.telemetry)] if http else []
+                running = [tasks.create_task(each) for each in endless]
                 try:
                     yield node
                 finally:
-                    for task in endless:
+                    for task in running:
                         task.cancel()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from nearcast.delivery.serve import serve_connection
+from nearcast.delivery.serve import ServeGate, serve_connection
 from nearcast.errors import NearcastError, UnavailableError
 from nearcast.transport.base import Connection
 
@@ -16,12 +16,13 @@ CONNECTIONS_MAX = 1024  # guess: about 100 KB each in the transport, so 100 MB a
 async def accept_connections(node: "Node") -> None:
     """Serve everybody who connects, until the endpoint is closed or we are cancelled."""
     open_connections = 0
+    gate = ServeGate()
 
     async def serve(connection: Connection) -> None:
         nonlocal open_connections
         open_connections += 1
         try:
-            await serve_connection(connection, node.store, node.serves, node.telemetry, node.clock)
+            await serve_connection(connection, node.store, node.serves, node.telemetry, node.clock, gate=gate)
         except NearcastError as error:
             node.telemetry.event("connection-ended", peer=connection.remote_id.hex(), reason=error.message)
         finally:
