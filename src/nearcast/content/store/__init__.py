@@ -1,6 +1,7 @@
 """Where content lies on this machine. `store.py` is the door; start there."""
 
 from nearcast.content.store.batch import Batch
+from nearcast.content.store.partial import Partial
 from nearcast.content.store.store import Store
 from nearcast.content.store.types import (
     Extent,
@@ -21,6 +22,7 @@ __all__ = [
     "Kind",
     "Listener",
     "ObjectStat",
+    "Partial",
     "Pin",
     "ScrubReport",
     "Store",

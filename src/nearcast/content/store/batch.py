@@ -21,11 +21,11 @@ from nearcast.content.store.disk import storing
 from nearcast.content.store.flat import FlatFiles
 from nearcast.content.store.links import linked_keys
 from nearcast.content.store.outboard import encode_outboard
-from nearcast.content.store.pack import frame_bytes, frame_head, outboard_key
+from nearcast.content.store.pack import frame_head, outboard_key
 from nearcast.content.store.packs import PackSession
 from nearcast.content.store.reading import Reading
-from nearcast.content.store.rows import FLAT, IN_PLACE, PACKED
-from nearcast.content.store.storing import OUTBOARD_KEY_BYTES, NewObject, Storing
+from nearcast.content.store.rows import CHANGED, FLAT, IN_PLACE, PACKED
+from nearcast.content.store.storing import NewObject, Storing, frame_bytes_of
 from nearcast.content.store.types import FileGuard, Pin, Reference, guard_of
 from nearcast.errors import ChangedError, LimitError, UsageError
 
@@ -120,10 +120,9 @@ class Batch:
             if key in self._objects or self._is_stored(key, (FLAT, PACKED)):
                 temporary.unlink()
                 return
-            outboard = encode_outboard(dag.root, dag.leaves, dag.nodes, None) if dag.nodes else []
+            outboard, outboard_bytes = outboard_to_write(self._core, dag)
             self._files.add(key, temporary, outboard)
-        size_bytes = sum(map(len, outboard))
-        self._add(NewObject(key, FLAT, None, None, dag.leaves.size_bytes, size_bytes, None, (), inside_of(dag)))
+        self._add(NewObject(key, FLAT, None, None, dag.leaves.size_bytes, outboard_bytes, None, (), inside_of(dag)))
 
     def pin(self, root: Cid, name: str) -> None:
         """Keeps `root` and everything reachable from it, also what arrives later."""
@@ -200,18 +199,28 @@ class Batch:
             if new.pack is None or new.offset is None:
                 continue
             if new.key in stored:
-                live[new.pack] += _frame_bytes(new)
+                live[new.pack] += frame_bytes_of(new)
             else:  # another batch was quicker
                 change.dead.setdefault(new.pack, []).append(new.offset)
         for pack, size_bytes in lengths.items():
-            change.sql.run(
-                "insert into packs values (?, ?, ?) "
-                "on conflict(id) do update set size = excluded.size, live = live + excluded.live",
-                (pack, size_bytes, live[pack]),
-            )
+            change.grow_pack(pack, size_bytes, live[pack])
         ids = list(stored.values())
         change.after.append(lambda: self._core.changed.difference_update(ids))
         change.after.append(lambda: self._core.write_pins(pins))
+
+
+def outboard_to_write(core: Core, dag: FileDag) -> tuple[list[bytes], int]:
+    """(parts to write, size in bytes) of the `.dag` file of a flat file of ours; nothing for a lone leaf.
+
+    The one of the same file shared in place says all that is needed, and overwriting it would not be crash-safe.
+    """
+    if not dag.nodes:
+        return [], 0
+    row = core.lookup.fresh_row(dag.root.v1.to_bytes())
+    if row is not None and row.place in (IN_PLACE, CHANGED) and row.outboard_bytes and row.pack is None:
+        return [], row.outboard_bytes
+    parts = encode_outboard(dag.root, dag.leaves, dag.nodes, None)
+    return parts, sum(map(len, parts))
 
 
 def inside_of(dag: FileDag) -> Callable[[], Iterable[tuple[bytes, int]]] | None:
@@ -233,9 +242,3 @@ def _is_unchanged(source: Reference) -> bool:
         return guard_of(os.stat(source.path)) == source.guard
     except OSError:
         return False
-
-
-def _frame_bytes(new: NewObject) -> int:
-    if new.place == PACKED:
-        return frame_bytes(len(new.key), new.size_bytes)
-    return frame_bytes(OUTBOARD_KEY_BYTES, new.outboard_bytes)

@@ -23,12 +23,13 @@ from nearcast.content.store.index import Index, Transaction
 from nearcast.content.store.layout import Layout
 from nearcast.content.store.leases import Leases
 from nearcast.content.store.packs import PackSet, remove_pack
-from nearcast.content.store.rows import Lookup, Row, prefix_of
+from nearcast.content.store.rows import CHANGED, IN_PLACE, Lookup, Row, prefix_of, rows_with
 from nearcast.content.store.types import Listener, Pin
 
 if TYPE_CHECKING:
     from nearcast.content.store.partial import PartialFile
 
+SWEEP_START = (-(1 << 63), 0)  # the smallest key of the leaf index
 FACTS = ("next_id", "objects", "held_bytes", "cached_bytes", "absent", "leaves", "dangling", "scrub_id", "scrub_leaf")
 
 
@@ -82,6 +83,14 @@ class Change:
         self.facts["cached_bytes"] += size_bytes
         self.appeared += [(each.id, each.evictable_bytes, 0) for each in turned if each.evictable_bytes]
 
+    def grow_pack(self, number: int, size_bytes: int, live_bytes: int) -> None:
+        """A pack has this length now, and so many more bytes that count."""
+        self.sql.run(
+            "insert into packs values (?, ?, ?) "
+            "on conflict(id) do update set size = excluded.size, live = live + excluded.live",
+            (number, size_bytes, live_bytes),
+        )
+
     def save(self) -> None:
         self.sql.run("delete from trash")  # of earlier changes, whose files are gone by now: see Core._apply
         names = [(f"{key.hex()}{suffix}",) for key, suffix in self.trash]
@@ -112,6 +121,8 @@ class Core:
         self.changed: set[int] = set()
         self.unwanted: set[int] = set()  # asked to be removed while leased
         self.eviction_pauses = 0
+        self.retired_packs: list[int] = []  # compacted away, to be unlinked
+        self.swept = SWEEP_START  # how far the leaf index was looked through for entries of objects that are gone
         self.partials: dict[int, PartialFile] = {}
         self.partials_lock = threading.Lock()
         self.facts: Counter[str] = Counter()
@@ -175,3 +186,28 @@ class Core:
     def unlink_pins(self, roots: list[Cid]) -> None:
         for root in roots:
             self.layout.pin(root).unlink(missing_ok=True)
+
+    def save_changed(self) -> None:
+        """Writes down which of the user's files were found changed."""
+        ids = list(self.changed)
+        if not ids:
+            return
+        with self.change() as change:
+            for row in rows_with(change.sql, ids):
+                if row.place == IN_PLACE:
+                    change.disappears(row)
+                    change.sql.run("update objects set place = ? where id = ?", (CHANGED, row.id))
+            change.after.append(lambda: self.changed.difference_update(ids))
+
+    def pause_eviction(self, by: int) -> None:
+        with self.index.lock:
+            self.eviction_pauses += by
+
+    def forget_everything(self) -> None:
+        """After the index was replaced: nothing that was remembered of it holds."""
+        self.lookup.forget()
+        self.queue.unload()
+        self.changed.clear()
+        self.unwanted.clear()
+        self.swept = SWEEP_START
+        self.load_facts()

@@ -31,6 +31,13 @@ class FlatFiles:
         if outboard:
             self.add_outboard(key, outboard)
 
+    def add_part(self, key: bytes, size_bytes: int) -> None:
+        """An empty, sparse file of this size."""
+        path = self._core.layout.temporary / f"{uuid4().hex}.part"
+        self._moves.append((path, key, ".part"))
+        path.touch()
+        os.truncate(path, size_bytes)
+
     def add_outboard(self, key: bytes, parts: list[bytes]) -> None:
         path = self._core.layout.temporary / f"{uuid4().hex}.dag"
         self._moves.append((path, key, ".dag"))

@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nearcast.content.store.disk import is_damaged
+
 VALUES_MAX = 30_000  # SQLite binds at most 32,766 values to a statement
 BUSY_TIMEOUT_S = 10.0  # only the moment in which a WAL is reset can be busy, the process lock keeps everyone else out
 WRITER_CACHE_KIB = 8192  # guess: upper pages of the trees of some million rows
@@ -36,6 +38,9 @@ create table trash(path text primary key) without rowid;
 create table facts(name text primary key, value integer not null) without rowid;
 """
 
+SUSPECT = "index.suspect"
+TABLES = ("objects", "edges", "leaves", "sources", "pins", "packs", "trash", "facts")
+SIDE_FILES = ("-wal", "-shm")
 Rows = list[tuple[Any, ...]]
 
 
@@ -67,6 +72,10 @@ class Index:
             reader = _connect(self.path, READER_CACHE_KIB)
         try:
             return reader.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            if is_damaged(error):
+                self.path.with_name(SUSPECT).touch()  # the next opening rebuilds it
+            raise
         finally:
             if self._closed or len(self._readers) >= READERS_KEPT_MAX:
                 reader.close()
@@ -89,6 +98,18 @@ class Index:
     def sound(self) -> bool:
         """SQLite's own check of the whole file."""
         return self._writer.execute("pragma quick_check(1)").fetchall() == [("ok",)]
+
+    def copy_from(self, other: Path) -> None:
+        """Takes over everything from another index, in one transaction."""
+        with self.lock:
+            self._writer.execute("attach ? as fresh", (str(other),))
+            try:
+                with self.transaction() as sql:
+                    for table in TABLES:
+                        sql.run(f"delete from main.{table}")
+                        sql.run(f"insert into main.{table} select * from fresh.{table}")
+            finally:
+                self._writer.execute("detach fresh")
 
     def close(self) -> None:
         with self.lock:

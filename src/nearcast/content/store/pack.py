@@ -28,6 +28,7 @@ CID_BYTES_MAX = 64  # a binary CIDv1 with sha2-256 has 36; room for longer codec
 VARINT_BYTES_MAX = 9
 SCAN_BYTES = 4 << 20  # one read while scanning: twice the largest block
 
+_OUTBOARD_START = b"\x01" + encode_varint(OUTBOARD_CODEC)
 _HEADER = bytes(libipld.encode_dag_cbor({"roots": [], "version": 1}))
 HEADER = encode_varint(len(_HEADER)) + _HEADER
 
@@ -39,6 +40,10 @@ class Frame(NamedTuple):
     offset: int
     data: bytes
     intact: bool
+
+    @property
+    def is_outboard(self) -> bool:
+        return self.key.startswith(_OUTBOARD_START)
 
 
 def frame_head(key: bytes, size_bytes: int) -> bytes:

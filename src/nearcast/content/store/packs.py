@@ -32,6 +32,7 @@ class PackSet:
         with self._lock:
             self._busy.discard(number)
             self._next = max(self._next, number + 1)
+            self._free.pop(number, None)
             if size_bytes < PACK_BYTES_TARGET and len(self._free) < OPEN_PACKS_MAX:
                 self._free[number] = size_bytes
 
@@ -52,6 +53,11 @@ class PackSet:
         with self._lock:
             self._free.pop(number, None)
             return number not in self._busy
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether some batch has a pack."""
+        return bool(self._busy)
 
     def bury(self, number: int, offsets: Iterable[int]) -> None:
         """Notes that the blocks at these offsets are dead."""

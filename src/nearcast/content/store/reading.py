@@ -28,6 +28,9 @@ Result = TypeVar("Result")
 Damaged = Callable[[Row, str], bool]
 
 
+ATTEMPTS_MAX = 4  # a row that is old is fresh the second time; more only when others keep moving the object
+
+
 class StaleError(Exception):
     """The bytes are not where the row says: it is old, or they are damaged. Never leaves this file."""
 
@@ -47,33 +50,33 @@ class Reading:
     is so: no change of another thread explains it, and the object was dropped."""
 
     def __init__(self, core: Core, damaged: Damaged) -> None:
-        self._core = core
+        self.core = core
         self._damaged = damaged
 
     def get_block(self, cid: Cid) -> bytes:
         """The block's bytes. Raises MissingBlockError, ChangedError."""
         if cid.is_identity:
             return cid.digest
-        return self._on_found(cid, self._block)
+        return self.on_found(cid, self.block)
 
     def read_file(self, cid: Cid, start: int, end: int) -> bytes:
         """The bytes start..end of a file that lies in one piece, cut at its end. Raises MissingBlockError where a leaf
         has not arrived, NotFoundError when the file is not in one piece, ChangedError."""
-        return self._on_found(cid, lambda found: self._range(found, start, end))
+        return self.on_found(cid, lambda found: self._range(found, start, end))
 
     def locate(self, cid: Cid) -> Extent | None:
         """Where the file or raw block lies in one piece; None when it does not. Raises ChangedError."""
         if cid.is_identity:
             return None
         try:
-            return self._on_found(cid, self._extent)
+            return self.on_found(cid, self._extent)
         except NotFoundError:
             return None
 
     def leaf_table(self, cid: Cid) -> LeafTable | None:
         """The leaves of a flat (or arriving) file, or of a raw block as a file of one leaf."""
         try:
-            return self._on_found(cid, self._table)
+            return self.on_found(cid, self._table)
         except NotFoundError:
             return None
 
@@ -81,31 +84,28 @@ class Reading:
         if cid.is_identity:
             return True
         try:
-            return self._on_found(cid, self._is_here)
+            return self.on_found(cid, self.is_here)
         except (NotFoundError, ChangedError):
             return False
 
     def find(self, cid: Cid) -> Found | None:
         """The object of this name, or the first object that has it inside."""
-        key = cid.v1.to_bytes()
-        row = self._core.lookup.row(key)
-        if row is not None and row.place not in (ABSENT, CHANGED) and row.id not in self._core.changed:
-            return Found(row, None)
-        return next(self._inside(key), None)
+        places = self._places(cid.v1.to_bytes())
+        return next((found for found in places if not self._is_changed(found.row)), None)
 
     def bitmap(self, row: Row, leaves: int) -> Bitmap:
         """Which leaves of a file on its way are here."""
-        live = self._core.partials.get(row.id)
+        live = self.core.partials.get(row.id)
         if live is not None:
             return live.bitmap
-        path = self._core.layout.object(row.key, ".bits")
+        path = self.core.layout.object(row.key, ".bits")
         return load_bitmap(path, leaves) or Bitmap(leaves)
 
     def table_of(self, row: Row) -> LeafTable:
         """All leaves of a flat object."""
         if not row.outboard_bytes:
             return leaf_table(row.cid.digest, [row.size_bytes])
-        live = self._core.partials.get(row.id)
+        live = self.core.partials.get(row.id)
         if live is not None:
             return live.table
         with self.outboard(row) as outboard:
@@ -125,7 +125,15 @@ class Reading:
         except StoreError as error:
             raise StaleError(error.message) from error
         finally:
-            self._core.descriptors.give_back(opened)
+            self.core.descriptors.give_back(opened)
+
+    def is_unchanged(self, row: Row) -> bool:
+        """Whether the user's file is what it was; if not, that is remembered."""
+        try:
+            self._guarded(row)
+        except (ChangedError, StaleError):
+            return False
+        return True
 
     def confirm(self, row: Row, position: int, key: bytes) -> bool:
         """Whether a flat object has this block at this position."""
@@ -134,42 +142,44 @@ class Reading:
         except StaleError:
             return False
 
-    def _on_found(self, cid: Cid, act: Callable[[Found], Result]) -> Result:
-        """Acts on wherever the name is found; the next place if that fails."""
+    def on_found(self, cid: Cid, act: Callable[[Found], Result]) -> Result:
+        """Acts on wherever the name is found; the next place if that fails. Raises MissingBlockError, ChangedError."""
         key = cid.v1.to_bytes()
-        lookup = self._core.lookup
-        changed: ChangedError | None = None
         with storing():
-            row = lookup.row(key)
-            for _ in range(2):
-                if row is None or row.place == ABSENT:
-                    break
-                if row.place == CHANGED or row.id in self._core.changed:
-                    changed = changed_error(row)
-                    break
+            for _ in range(ATTEMPTS_MAX):
                 try:
-                    return act(Found(row, None))
-                except StaleError as stale:
-                    fresh = lookup.fresh_row(key)
-                    if fresh == row and self._damaged(row, str(stale)):
-                        break
-                    row = lookup.fresh_row(key)
-                except ChangedError as error:
-                    changed = error
-                    break
-            for found in self._inside(key):
-                try:
-                    return act(found)
+                    return self._attempt(key, act)
                 except StaleError:
-                    continue
-                except ChangedError as error:
-                    changed = error
-        raise changed or MissingBlockError(cid)
+                    self.core.lookup.forget([key])
+        raise MissingBlockError(cid)
 
-    def _inside(self, key: bytes) -> Iterator[Found]:
+    def _attempt(self, key: bytes, act: Callable[[Found], Result]) -> Result:
+        failure: ChangedError | MissingBlockError | None = None
+        for found in self._places(key):
+            row = found.row
+            if self._is_changed(row):
+                failure = changed_error(row)
+                continue
+            try:
+                return act(found)
+            except (ChangedError, MissingBlockError) as error:
+                failure = error
+            except StaleError as stale:
+                self._damaged(row, str(stale))
+                raise
+        raise failure or MissingBlockError(decode_cid(key))
+
+    def _is_changed(self, row: Row) -> bool:
+        return row.place == CHANGED or row.id in self.core.changed
+
+    def _places(self, key: bytes) -> Iterator[Found]:
+        """The object of this name, then the objects that have it inside."""
+        row = self.core.lookup.row(key)
+        if row is not None and row.place != ABSENT:
+            yield Found(row, None)
         cid = decode_cid(key)
-        for row, position in self._core.lookup.containing(cid.digest):
-            if row.place in (FLAT, IN_PLACE, PARTIAL) and row.id not in self._core.changed:
+        for row, position in self.core.lookup.containing(cid.digest):
+            if row.place in (FLAT, IN_PLACE, PARTIAL, CHANGED):
                 try:
                     if self._holds(row, position, cid):
                         yield Found(row, position)
@@ -182,39 +192,40 @@ class Reading:
                 return ~position < outboard.nodes and outboard.node(~position)[0] == cid.digest and cid.codec != RAW
             return position < outboard.leaves and outboard.digest(position) == cid.digest and cid.codec == RAW
 
-    def _block(self, found: Found) -> bytes:
+    def block(self, found: Found) -> bytes:
         row, position = found.row, found.position
         if row.place == PACKED:
-            return self._packed(row)
+            self.core.queue.hit(row.id)
+            return self.packed(row)
         if position is None:
             if row.is_raw:
-                self._core.queue.hit(row.id)
-                return self._bytes(row, 0, row.size_bytes)
+                self.core.queue.hit(row.id)
+                return self.bytes_of(row, 0, row.size_bytes)
             position = ~0
         with self.outboard(row) as outboard:
             if position < 0:
                 return outboard.node(~position)[1]
             offset, size_bytes = outboard.span(position)
-        return self._bytes(row, offset, offset + size_bytes, leaf=position)
+        return self.bytes_of(row, offset, offset + size_bytes, leaf=position)
 
-    def _is_here(self, found: Found) -> bool:
+    def is_here(self, found: Found) -> bool:
         row = found.row
-        if row.place == PARTIAL and (found.position is None or found.position >= 0) and not self._arrived(found):
+        if row.place == PARTIAL and (found.position is None or found.position >= 0) and not self.arrived(found):
             raise MissingBlockError(row.cid)
         return True
 
-    def _arrived(self, found: Found) -> bool:
+    def arrived(self, found: Found) -> bool:
         if found.position is None and not found.row.is_raw:
             return True  # the root node is in the outboard
-        return (found.position or 0) in self.bitmap(found.row, self._leaves(found.row))
+        return (found.position or 0) in self.bitmap(found.row, self.leaves(found.row))
 
-    def _leaves(self, row: Row) -> int:
+    def leaves(self, row: Row) -> int:
         if not row.outboard_bytes:
             return 1
         with self.outboard(row) as outboard:
             return outboard.leaves
 
-    def _file_span(self, found: Found) -> tuple[int, int]:
+    def file_span(self, found: Found) -> tuple[int, int]:
         """(offset, size) within the object's file of the file or raw block that was named."""
         row, position = found.row, found.position
         if position is None and (row.place != PACKED or row.is_raw):
@@ -225,54 +236,53 @@ class Reading:
             return outboard.span(position)
 
     def _range(self, found: Found, start: int, end: int) -> bytes:
-        offset, size_bytes = self._file_span(found)
+        offset, size_bytes = self.file_span(found)
         start, end = max(0, start), min(end, size_bytes)
         if start >= end:
             return b""
         if start == 0:
-            self._core.queue.hit(found.row.id)
-        return self._bytes(found.row, offset + start, offset + end)
+            self.core.queue.hit(found.row.id)
+        return self.bytes_of(found.row, offset + start, offset + end)
 
     def _extent(self, found: Found) -> Extent:
-        offset, size_bytes = self._file_span(found)
+        offset, size_bytes = self.file_span(found)
         row = found.row
         if row.place == PARTIAL:
             raise NotFoundError(f"{row.cid} has not arrived yet")  # its file is about to get another name
         if offset == 0:
-            self._core.queue.hit(row.id)
+            self.core.queue.hit(row.id)
         if row.place == IN_PLACE:
             return Extent(Path(os.fsdecode(self._guarded(row))), offset, size_bytes)
         if row.place == PACKED:
             assert row.pack is not None
-            return Extent(self._core.layout.pack(row.pack), row.offset or 0, size_bytes)
-        return Extent(self._core.layout.object(row.key, ".data"), offset, size_bytes)
+            return Extent(self.core.layout.pack(row.pack), row.offset or 0, size_bytes)
+        return Extent(self.core.layout.object(row.key, ".data"), offset, size_bytes)
 
     def _table(self, found: Found) -> LeafTable:
         row, position = found.row, found.position
         if position is not None or row.place == PACKED:
-            _, size_bytes = self._file_span(found)
+            _, size_bytes = self.file_span(found)
             if position is None:
                 return leaf_table(row.cid.digest, [size_bytes])
             with self.outboard(row) as outboard:
                 return leaf_table(outboard.digest(position), [size_bytes])
         return self.table_of(row)
 
-    def _packed(self, row: Row) -> bytes:
-        self._core.queue.hit(row.id)
+    def packed(self, row: Row) -> bytes:
         head = len(row.key)
         opened = self._open_pack(row)
         try:
             data = read_at(opened.descriptor, head + row.size_bytes, (row.offset or 0) - head)
         finally:
-            self._core.descriptors.give_back(opened)
+            self.core.descriptors.give_back(opened)
         if len(data) != head + row.size_bytes or not data.startswith(row.key):
             raise StaleError("its pack has other bytes in its place")
         return data[head:]
 
-    def _bytes(self, row: Row, start: int, end: int, *, leaf: int | None = None) -> bytes:
+    def bytes_of(self, row: Row, start: int, end: int, *, leaf: int | None = None) -> bytes:
         """The bytes start..end of an object's file, all of them there."""
         if row.place == PACKED:
-            return self._packed(row)[start:end]
+            return self.packed(row)[start:end]
         if row.place == IN_PLACE:
             return self._bytes_in_place(row, start, end)
         if row.place == PARTIAL:
@@ -281,7 +291,7 @@ class Reading:
         try:
             data = read_at(opened.descriptor, end - start, start)
         finally:
-            self._core.descriptors.give_back(opened)
+            self.core.descriptors.give_back(opened)
         if len(data) != end - start:
             raise StaleError("its file is cut short")
         return data
@@ -289,7 +299,7 @@ class Reading:
     def _check_arrived(self, row: Row, start: int, end: int, leaf: int | None) -> None:
         table = None if leaf is not None else self.table_of(row)
         first, count = table.covering(start, end) if table else (leaf or 0, 1)
-        gap = self.bitmap(row, len(table) if table else self._leaves(row)).missing_in(first, count)
+        gap = self.bitmap(row, len(table) if table else self.leaves(row)).missing_in(first, count)
         if gap is not None:
             raise MissingBlockError((table or self.table_of(row)).cid(gap))
 
@@ -298,16 +308,16 @@ class Reading:
         path = self._guarded(row)
         assert row.source is not None
         try:
-            opened = self._core.descriptors.take(row.source, lambda: path)
+            opened = self.core.descriptors.take(row.source, lambda: path)
         except OSError as error:
-            raise self._changed(row) from error
+            raise self.changed_now(row) from error
         try:
             data = read_at(opened.descriptor, end - start, start)
             after = guard_of(os.fstat(opened.descriptor))
         finally:
-            self._core.descriptors.give_back(opened)
+            self.core.descriptors.give_back(opened)
         if after != row.source.guard or len(data) != end - start:
-            raise self._changed(row)
+            raise self.changed_now(row)
         return data
 
     def _guarded(self, row: Row) -> bytes:
@@ -316,17 +326,17 @@ class Reading:
         try:
             now = guard_of(os.stat(row.source.path))
         except OSError as error:
-            raise self._changed(row) from error
+            raise self.changed_now(row) from error
         if now != row.source.guard:
-            raise self._changed(row)
+            raise self.changed_now(row)
         return row.source.path
 
-    def _changed(self, row: Row) -> ChangedError:
+    def changed_now(self, row: Row) -> ChangedError:
         """From now on this object is not here, until its file is shared again."""
         error = changed_error(row)
-        if row.id not in self._core.changed:
-            self._core.changed.add(row.id)
-            self._core.tell("store_changed", error.message)
+        if row.id not in self.core.changed:
+            self.core.changed.add(row.id)
+            self.core.tell("store_changed", error.message)
         return error
 
     def _open_pack(self, row: Row) -> OpenFile:
@@ -334,13 +344,13 @@ class Reading:
         if number is None:
             raise StaleError("its pack is not known")
         try:
-            return self._core.descriptors.take(number, lambda: self._core.layout.pack(number))
+            return self.core.descriptors.take(number, lambda: self.core.layout.pack(number))
         except FileNotFoundError as error:
             raise StaleError("its pack is gone") from error
 
     def _open(self, row: Row, suffix: str) -> OpenFile:
         try:
-            return self._core.descriptors.take((row.key, suffix), lambda: self._core.layout.object(row.key, suffix))
+            return self.core.descriptors.take((row.key, suffix), lambda: self.core.layout.object(row.key, suffix))
         except FileNotFoundError as error:
             raise StaleError(f"its {suffix} file is gone") from error
 

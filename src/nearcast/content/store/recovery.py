@@ -11,43 +11,46 @@ import os
 import sqlite3
 from pathlib import Path
 
+from nearcast.clock import Clock
 from nearcast.content.cid import decode_cid
 from nearcast.content.store.core import Change, Core
-from nearcast.content.store.disk import is_damaged
+from nearcast.content.store.disk import is_damaged, sync_folder
 from nearcast.content.store.flat import INTENT_SUFFIX
-from nearcast.content.store.index import Index
+from nearcast.content.store.index import SIDE_FILES, Index
 from nearcast.content.store.layout import Layout, key_of_name
 from nearcast.content.store.packs import remove_pack
+from nearcast.content.store.rebuild import make_index
 from nearcast.content.store.removal import lose_beyond
-from nearcast.content.store.rows import FLAT, PARTIAL, rows_of
+from nearcast.content.store.rows import ABSENT, FLAT, PARTIAL, rows_of
 from nearcast.content.store.types import Listener, Pin
 
 CHECKED_BYTES_MAX = 32 << 20  # an index up to this size is checked whole at every opening: some 50 ms
-SIDE_FILES = ("-wal", "-shm")
 
 
-def open_index(layout: Layout, tell: Listener) -> tuple[Index, bool]:
-    """The index, and whether it has to be rebuilt."""
+def open_index(layout: Layout, *, quota_bytes: int, clock: Clock, tell: Listener) -> Index:
+    """The index, rebuilt if it is missing or damaged."""
     if layout.suspect.exists():
         set_aside(layout, "a reader found it damaged", tell)
-    is_new = not layout.index.exists()
-    has_objects = is_new and any(any(folder.iterdir()) for folder in (layout.packs, layout.objects, layout.pins))
-    try:
-        index = Index(layout.index)
-        if not is_new:
-            _check(index)
-    except sqlite3.DatabaseError as error:
-        if not is_damaged(error):
-            raise
-        set_aside(layout, str(error), tell)
-        return Index(layout.index), True
-    if has_objects:
+    if layout.index.exists():
+        try:
+            return _checked(layout)
+        except sqlite3.DatabaseError as error:
+            if not is_damaged(error):
+                raise
+            set_aside(layout, str(error), tell)
+    elif any(any(folder.iterdir()) for folder in (layout.packs, layout.objects, layout.pins)):
         tell("store_rebuild", "the store's index is missing: it is rebuilt from the files")
-    return index, has_objects
+    fresh = make_index(layout, quota_bytes=quota_bytes, clock=clock, tell=tell)
+    for suffix in SIDE_FILES:
+        Path(f"{layout.index}{suffix}").unlink(missing_ok=True)
+    fresh.replace(layout.index)
+    sync_folder(layout.root)
+    return Index(layout.index)
 
 
-def _check(index: Index) -> None:
-    """Raises DatabaseError when the index is not what it should be."""
+def _checked(layout: Layout) -> Index:
+    """The index as it is. Raises DatabaseError when it is not what it should be."""
+    index = Index(layout.index)
     try:
         index.ask("select value from facts limit 1")
         index.ask("select id, cid, place, pack, offset, size, outboard, held, parents from objects limit 1")
@@ -58,6 +61,7 @@ def _check(index: Index) -> None:
     except sqlite3.DatabaseError:
         index.close()
         raise
+    return index
 
 
 def set_aside(layout: Layout, reason: str, tell: Listener) -> Path:
@@ -78,7 +82,7 @@ def recover(core: Core) -> None:
     _settle_intents(core)
     for path in core.layout.temporary.iterdir():
         path.unlink()
-    _cut_packs(core)
+    match_packs(core)
     _match_pins(core)
 
 
@@ -95,13 +99,15 @@ def _settle_intents(core: Core) -> None:
             rows = rows_of(change.sql, keys)
             for key in keys:
                 row = rows.get(key)
-                if row is None or row.place not in (FLAT, PARTIAL):
-                    _unlink_object(core, key, (".data", ".dag") if row is None else (".data",))
+                if row is None or row.place == ABSENT:
+                    _unlink(core, key, (".data", ".dag", ".part", ".bits"))
                 elif row.place == PARTIAL and core.layout.object(key, ".data").exists():
                     _finish_partial(change, core, row.id, key)
+                elif row.place not in (FLAT, PARTIAL):
+                    _unlink(core, key, (".data", ".part", ".bits"))
 
 
-def _unlink_object(core: Core, key: bytes, suffixes: tuple[str, ...]) -> None:
+def _unlink(core: Core, key: bytes, suffixes: tuple[str, ...]) -> None:
     for suffix in suffixes:
         core.layout.object(key, suffix).unlink(missing_ok=True)
 
@@ -112,10 +118,12 @@ def _finish_partial(change: Change, core: Core, row_id: int, key: bytes) -> None
     core.layout.object(key, ".bits").unlink(missing_ok=True)
 
 
-def _cut_packs(core: Core) -> None:
+def match_packs(core: Core) -> None:
+    """Packs get the length that the index knows: what is beyond was never acknowledged. What one lost is dropped."""
     known: dict[int, int] = dict(core.index.ask("select id, size from packs"))
     for number in core.layout.pack_numbers():
         if number not in known:
+            core.packs.withdraw(number)
             remove_pack(core.layout, number)
             continue
         actual = core.layout.pack(number).stat().st_size

@@ -96,7 +96,7 @@ class Lookup:
         rows = self._index.ask(f"select {COLUMNS} from objects where cid = ?", (key,))
         if not rows:
             return None
-        row = self._with_source(Row(*rows[0]))
+        row = self.with_source(Row(*rows[0]))
         with self._lock:
             if generation == self._generation:  # else it may have moved since
                 if len(self._known) >= ROWS_KEPT_MAX:
@@ -109,7 +109,7 @@ class Lookup:
         rows = self._index.ask(
             f"select {COLUMNS}, position from leaves join objects on id = object where prefix = ?", (prefix_of(digest),)
         )
-        return [(self._with_source(Row(*row[:-1])), row[-1]) for row in rows]
+        return [(self.with_source(Row(*row[:-1])), row[-1]) for row in rows]
 
     def forget(self, keys: list[bytes] | None = None) -> None:
         """Call after a commit that moved or dropped these (None: anything)."""
@@ -121,8 +121,8 @@ class Lookup:
                 for key in keys:
                     self._known.pop(key, None)
 
-    def _with_source(self, row: Row) -> Row:
-        if row.place != IN_PLACE:
+    def with_source(self, row: Row) -> Row:
+        if row.place not in (IN_PLACE, CHANGED):
             return row
         found = self._index.ask("select path, guard from sources where id = ?", (row.id,))
         return row._replace(source=Reference(found[0][0], unpack_guard(found[0][1]))) if found else row

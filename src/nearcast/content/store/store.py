@@ -6,25 +6,32 @@ Thread-safe: many readers, one writer at a time; a reader never waits for a writ
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import BinaryIO
+from uuid import uuid4
 
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid, decode_cid
+from nearcast.content.dag import FileDag
 from nearcast.content.leaves import LeafTable
 from nearcast.content.store.batch import Batch
+from nearcast.content.store.compaction import compact_some
 from nearcast.content.store.core import Core
+from nearcast.content.store.describing import available_leaves, stat
 from nearcast.content.store.disk import storing
 from nearcast.content.store.layout import Layout
 from nearcast.content.store.lock import StoreLock
+from nearcast.content.store.partial import Partial, open_partial
 from nearcast.content.store.reading import Reading
-from nearcast.content.store.recovery import open_index, recover
+from nearcast.content.store.rebuild import rebuild_open
+from nearcast.content.store.recovery import match_packs, open_index, recover
 from nearcast.content.store.removal import evict, lose, remove, unpin
 from nearcast.content.store.rows import Row
-from nearcast.content.store.types import Extent, Listener, Pin
+from nearcast.content.store.scrub import Scrub
+from nearcast.content.store.types import Extent, Listener, ObjectStat, Pin, ScrubReport, Usage
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +60,7 @@ class Store:
             lock = StoreLock(layout.lock)
         try:
             with storing():
-                index, _ = open_index(layout, listener)
+                index = open_index(layout, quota_bytes=quota_bytes, clock=clock, tell=listener)
                 core = Core(layout, index, quota_bytes=quota_bytes, clock=clock, listener=listener)
                 recover(core)
         except BaseException:
@@ -63,6 +70,8 @@ class Store:
 
     def close(self) -> None:
         """Releases everything. Nothing is lost by not calling it."""
+        with storing():
+            self._core.save_changed()
         self._core.descriptors.close()
         self._core.index.close()
         self._lock.release()
@@ -103,6 +112,14 @@ class Store:
         """
         return self._reading.read_file(cid, start, end)
 
+    def available_leaves(self, cid: Cid) -> list[tuple[int, int]]:
+        """(first, count) of the leaves that are here: all of them, or those that have arrived so far."""
+        return available_leaves(self._reading, cid)
+
+    def stat(self, cid: Cid) -> ObjectStat | None:
+        """What is known about this name; None when nothing is here."""
+        return stat(self._reading, cid)
+
     # Writing
 
     def batch(self) -> Batch:
@@ -112,8 +129,12 @@ class Store:
     def temporary_file(self) -> tuple[Path, BinaryIO]:
         """An empty file on the store's filesystem, for `Batch.put_file`. What is left over is removed at opening."""
         with storing():
-            file = NamedTemporaryFile(dir=self._core.layout.temporary, delete=False)  # noqa: SIM115 - the caller closes it
-            return Path(file.name), file.file  # type: ignore[return-value]  # typeshed: the wrapped file is binary
+            path = self._core.layout.temporary / f"{uuid4().hex}.data"
+            return path, path.open("xb")
+
+    def open_partial(self, dag: FileDag) -> Partial:
+        """A file on its way: a new one, or the one that was begun; of a file that is here, one that misses nothing."""
+        return open_partial(self._core, self._reading, dag)
 
     # Pins
 
@@ -134,6 +155,42 @@ class Store:
     def evict(self) -> int:
         """Drops cached objects until they fit the quota, in S3-FIFO's order; the bytes that were freed."""
         return evict(self._core)
+
+    def scrub_some(self, budget_bytes: int) -> ScrubReport:
+        """Hashes about so many bytes of what was verified longest ago. What is bad is dropped."""
+        return Scrub(self._core, self._reading, budget_bytes).run()
+
+    def compact_some(self, budget_bytes: int) -> int:
+        """Writes mostly dead packs anew, about so many bytes of them; the bytes given back."""
+        return compact_some(self._core, budget_bytes)
+
+    def rebuild(self) -> None:
+        """Makes the index anew from the files alone. Raises StoreError while something is being written or leased."""
+        rebuild_open(self._core)
+        match_packs(self._core)
+
+    @contextmanager
+    def lease(self, cid: Cid) -> Iterator[None]:
+        """What this name stands for is not dropped while inside. Of what is not here, nothing is promised."""
+        found = self._reading.find(cid)
+        granted = self._core.leases.take([found.row.id] if found else [])
+        try:
+            yield
+        finally:
+            self._core.leases.give_back(granted)
+
+    @contextmanager
+    def eviction_paused(self) -> Iterator[None]:
+        """Nothing is evicted while inside: for imports whose pin comes last."""
+        self._core.pause_eviction(1)
+        try:
+            yield
+        finally:
+            self._core.pause_eviction(-1)
+
+    def usage(self) -> Usage:
+        facts = self._core.facts
+        return Usage(facts["objects"], facts["held_bytes"], facts["cached_bytes"], self._core.quota_bytes)
 
     def pins(self) -> list[Pin]:
         with storing():

@@ -60,6 +60,13 @@ def replaces(old_place: int, new_place: int) -> bool:
     return old_place == PARTIAL and new_place != PARTIAL
 
 
+def frame_bytes_of(new: NewObject) -> int:
+    """What an object takes in its pack: a block, or the outboard of a file in place."""
+    if new.place == PACKED:
+        return frame_bytes(len(new.key), new.size_bytes)
+    return frame_bytes(OUTBOARD_KEY_BYTES, new.outboard_bytes)
+
+
 class Storing:
     """One use: `objects`, then `pins`, then `finish`."""
 
