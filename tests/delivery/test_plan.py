@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearcast.delivery.pace import LATE_UNMEASURED_S, SPAN_BYTES_MAX, SPAN_BYTES_MIN
+from nearcast.delivery.select import LATE_UNMEASURED_S, SPAN_BYTES_MAX, SPAN_BYTES_MIN
 from nearcast.delivery.plan import LACKING_IN_A_ROW_MAX, RUN_LEAVES_MAX, Plan, Run
 
 MIB = 1 << 20

@@ -23,6 +23,7 @@ from nearcast.delivery.layout import Layout, blocks_of_range, file_in_one_piece,
 from nearcast.delivery.leaf_stage import LeafStage
 from nearcast.delivery.node_stage import ContentFaultError, NodeStage
 from nearcast.delivery.roster import Roster
+from nearcast.delivery.select import Paces
 from nearcast.delivery.session import NodeWalk, WalkedFile
 from nearcast.delivery.source import NodesWanted, Source
 from nearcast.delivery.tasks import in_thread, leading_error
@@ -42,6 +43,7 @@ class Fetcher:
         self._clock = clock
         self._telemetry = telemetry
         self._liars: dict[str, str] = {}
+        self._paces = Paces()
         self._running: list[Roster] = []
 
     def add_source(self, source: Source) -> None:
@@ -58,7 +60,7 @@ class Fetcher:
         UnavailableError (naming each source and why it could not), IntegrityError or LimitError (the content itself is
         broken), StoreError. However it ends, what was verified is kept.
         """
-        roster = Roster(wanted.root, self._liars, on_event)
+        roster = Roster(wanted.root, self._liars, self._paces, on_event)
         for source in sources:
             roster.join(source)
         self._running.append(roster)

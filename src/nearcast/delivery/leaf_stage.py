@@ -89,7 +89,7 @@ class LeafStage:
     def _start_new(self, group: asyncio.TaskGroup) -> None:
         for source in list(self._roster.active.values()):
             if source.name not in self._serving and (self._plain_sources or source.gives_nodes):
-                self._plan.join(source.name)
+                self._plan.join(source.name, self._roster.paces.of(source.name))
                 self._serving[source.name] = group.create_task(self._serve(source))
 
     async def _serve(self, source: Source) -> None:
@@ -109,7 +109,7 @@ class LeafStage:
                 if not (isinstance(error, UnavailableError) and gave_something):
                     self._roster.fail(source.name, error)
                     return
-                self._plan.join(source.name)
+                self._plan.join(source.name, self._roster.paces.of(source.name))
 
     async def _request_on_and_on(self, source: Source) -> None:
         while True:

@@ -82,7 +82,7 @@ class NodeStage:
             return
         waiting = [source for source in self._roster.active.values() if self._may_be_asked(source)]
         if waiting:
-            source = waiting[0]
+            source = self._roster.active[self._roster.paces.in_order(source.name for source in waiting)[0]]
             self._racing[source.name] = group.create_task(self._ask(source))
         elif not self._racing:
             raise self._roster.nobody_left(self._lacking)

@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nearcast.delivery.pace import Pace, is_silent, is_slow
+from nearcast.delivery.select import Pace, is_silent, is_slow
 
 RUN_LEAVES_MAX = 256  # small files in one request: amortises a round trip, and stays far below SPANS_MAX
 LACKING_IN_A_ROW_MAX = 4096  # a source that lacks so many leaves one after the other is not asked again; guess
@@ -40,7 +40,7 @@ class Run:
 
 @dataclass(slots=True)
 class _Member:
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace
     lacks: set[int] = field(default_factory=set)
     lacking_in_a_row: int = 0
 
@@ -70,9 +70,9 @@ class Plan:
         """Leaves not verified yet."""
         return self._leaves - self._verified_count
 
-    def join(self, source: str) -> None:
-        """A source (again) takes part."""
-        self._members.setdefault(source, _Member())
+    def join(self, source: str, pace: Pace | None = None) -> None:
+        """A source (again) takes part; `pace` is what is known of it from before, and learns from this download."""
+        self._members.setdefault(source, _Member(pace or Pace()))
 
     def leave(self, source: str) -> None:
         """A source is gone; what it still owed is pending again."""

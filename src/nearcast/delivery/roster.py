@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from nearcast.content.cid import Cid
 from nearcast.delivery.events import FetchEvent, SourceFailed, SourceJoined
+from nearcast.delivery.select import Paces
 from nearcast.delivery.source import Source
 from nearcast.delivery.tasks import Pulse
 from nearcast.errors import IntegrityError, LimitError, NearcastError, NotFoundError, RemoteError, UnavailableError
@@ -17,8 +18,9 @@ SOURCES_MAX = 64  # at once in one download; guess: far more than one link can u
 class Roster:
     """The sources of one download, by name, in the caller's order of preference."""
 
-    def __init__(self, root: Cid, liars: dict[str, str], on_event: Callable[[FetchEvent], None]) -> None:
+    def __init__(self, root: Cid, liars: dict[str, str], paces: Paces, on_event: Callable[[FetchEvent], None]) -> None:
         self._root = root
+        self.paces = paces
         self._known_liars = liars
         self._on_event = on_event
         self.active: dict[str, Source] = {}

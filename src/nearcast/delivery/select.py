@@ -1,10 +1,11 @@
-"""How fast a source is, and what follows from it: how much to ask for at a time, and when it is late.
+"""Choosing among sources by what they have shown: whom to ask first, for how much at a time, and who is late.
 
 The rate is an exponentially weighted mean over finished requests (as in TCP's smoothed RTT, RFC 6298, with a larger
 gain because there are few samples). Spans are sized to take about SPAN_S each: long enough that a request's round trip
 is nothing, short enough that a dying source costs little (the reasoning of libtorrent's request queue).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 GAIN = 0.4  # weight of the newest sample; guess: three samples and the past is a fifth
@@ -13,6 +14,7 @@ SPAN_BYTES_MIN = 1 << 20  # one leaf of unixfs-v1-2025
 SPAN_BYTES_MAX = 16 << 20  # what a dying source may cost, times the requests in flight
 LATE_AFTER_S = 0.25  # no progress for so long is worth a second request when there is nothing else to do; guess
 LATE_UNMEASURED_S = 0.5  # the same for a source that has not shown its rate yet; guess: connecting takes a while
+PACES_MAX = 256  # sources remembered; guess: more than one node talks to in an hour
 LATE_FACTOR = 2.0  # and so many times slower than the helper would be; guess
 
 
@@ -39,6 +41,28 @@ class Pace:
     def expected_s(self, size_bytes: int) -> float | None:
         """How long `size_bytes` would take at the measured rate."""
         return size_bytes / self.rate_bytes_per_s if self.rate_bytes_per_s else None
+
+
+class Paces:
+    """What sources have shown, by name, kept from download to download."""
+
+    def __init__(self) -> None:
+        self._paces: dict[str, Pace] = {}
+
+    def of(self, name: str) -> Pace:
+        """The source's pace; a new one for a stranger."""
+        pace = self._paces.pop(name, None) or Pace()
+        self._paces[name] = pace  # the newest last
+        if len(self._paces) > PACES_MAX:
+            del self._paces[next(iter(self._paces))]
+        return pace
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """The fastest known first, then the others in the caller's order of preference."""
+        return sorted(names, key=lambda name: -(self._paces.get(name, STRANGER).rate_bytes_per_s or 0.0))
+
+
+STRANGER = Pace()
 
 
 def is_silent(owner: Pace, leaf_bytes: int, silent_s: float) -> bool:
