@@ -38,8 +38,8 @@ class Ended:
         return json.loads(lines[0])
 
     def line(self) -> str:
-        """The one line that a failed command says, without its fix."""
-        lines = [line for line in self.stderr.splitlines() if not line.startswith("  fix: ")]
+        """The one line that a failed command says; its fix and what happened on the way are set in by two spaces."""
+        lines = [line for line in self.stderr.splitlines() if not line.startswith("  ")]
         assert len(lines) == 1, self.stderr
         assert lines[0].startswith("nearcast: ")
         return lines[0]
@@ -141,9 +141,9 @@ def _reap(process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> str:
+def compiled(pytestconfig: pytest.Config) -> str:
     """Where Python keeps compiled modules for the processes of these tests: many start, compiling takes longest."""
-    return str(tmp_path_factory.mktemp("compiled"))
+    return str(pytestconfig.rootpath / ".pytest_cache" / "compiled")
 
 
 @pytest.fixture

@@ -40,3 +40,10 @@ def test_the_summary_counts_requests_bytes_and_readers() -> None:
     traffic.add(request(who="10.0.0.1"))
     assert traffic.summary(2.0) == "Served 3 requests, 12.3 kB, to 2 readers in 2.0 s."
     assert traffic.fields(2.0) == {"event": "stopped", "requests": 3, "size": 12300, "readers": 2, "seconds": 2.0}
+
+
+def test_parts_of_one_download_are_one_line() -> None:
+    joined = request().joined(request())
+    assert joined is not None
+    assert (joined.size_bytes, joined.what) == (8200, request().what)
+    assert request().joined(request(who="10.0.0.1")) is None

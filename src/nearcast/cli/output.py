@@ -2,7 +2,7 @@
 
     people   stdout: the result, in words.         stderr: progress and warnings
     --quiet  stdout: the one essential line.       stderr: errors only
-    --json   stdout: one JSON object per result.   stderr: errors only
+    --json   stdout: one JSON object per result.   stderr: nothing but bars
 
 A command says the same thing in all three ways with one call, `result`. Bars appear only when stderr is a terminal.
 Text that came from strangers (names of files, of peers, messages) passes `printable`, so it cannot steer a terminal.
@@ -44,7 +44,7 @@ class Output:
 
     @property
     def shows_bars(self) -> bool:
-        return self.mode is Mode.PEOPLE and self.stderr.isatty()
+        return self.mode is not Mode.QUIET and self.stderr.isatty()
 
     def result(self, value: Mapping[str, Any], *, lines: Iterable[str], essential: Iterable[str]) -> None:
         """One result: as JSON, as words for people, or as its essential lines."""

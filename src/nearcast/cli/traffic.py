@@ -5,7 +5,7 @@
 
 import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nearcast.cli.amounts import bytes_text, count_text, seconds_text
@@ -28,6 +28,12 @@ class Served:
     status: str
     size_bytes: int
     seconds: float
+
+    def joined(self, other: "Served") -> "Served | None":
+        """Both as one, when they are parts of the same download that ended alike; else None."""
+        if (self.who, self.how, self.what, self.status) != (other.who, other.how, other.what, other.status):
+            return None
+        return replace(self, size_bytes=self.size_bytes + other.size_bytes)
 
     def line(self, at: datetime, columns: int) -> str:
         """For people, at most `columns` wide unless that is absurdly narrow."""

@@ -1,0 +1,75 @@
+"""Showing a fetch: from its events to bars or plain lines while it runs, and one paragraph at the end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nearcast.cli.amounts import bytes_text, percent_text, rate_text, seconds_text
+from nearcast.cli.output import Output, printable
+from nearcast.cli.tally import Tally
+from nearcast.delivery.events import FetchEvent, FetchReport, LeafVerified, Planned, SourceFailed, SourceJoined
+
+NAME_COLUMNS = 28  # of a source in the summary: an address, or the beginning of a URL
+
+
+@contextmanager
+def watched(output: Output) -> Iterator[Callable[[FetchEvent], None]]:
+    """What to hand to a fetch as `on_event`: bars on a terminal; else only trouble is told, as plain lines."""
+    tally = Tally()
+    if not output.shows_bars:
+        yield lambda event: take(tally, event, output.note)
+        return
+    from nearcast.cli.bars import FetchBars
+
+    with FetchBars(output, tally) as bars:
+        yield lambda event: take(tally, event, bars.say)
+
+
+def take(tally: Tally, event: FetchEvent, say: Callable[[str], None]) -> None:
+    """Enter one event into the tally; whoever fails or lies is said by name at once."""
+    match event:
+        case Planned():
+            tally.total_bytes, tally.reused_bytes = event.total_bytes, event.have_bytes
+            tally.planned_at_bytes = tally.verified_bytes
+        case SourceJoined():
+            tally.of(event.source)
+        case LeafVerified():
+            tally.add(event.source, event.size_bytes)
+        case SourceFailed():
+            tally.lost(event.source, event.reason, lied=event.liar)
+            verdict = "lied and is not asked again" if event.liar else "gave up"
+            say(f"  {printable(event.source)} {verdict}: {printable(event.reason)}")
+
+
+def summary_lines(report: FetchReport, where: str) -> Iterator[str]:
+    """What was got, how fast, from whom."""
+    reused = f", {bytes_text(report.reused_bytes)} were here already" if report.reused_bytes else ""
+    rate = rate_text(report.bytes_verified, report.duration_s)
+    amount = f"{bytes_text(report.bytes_verified)} verified in {seconds_text(report.duration_s)}, {rate}"
+    yield f"  {where}   {amount}{reused}"
+    sources = sorted(report.bytes_by_source.items(), key=lambda item: -item[1])
+    for name, size_bytes in sources:
+        trouble = f"   {printable(report.failed[name])}" if name in report.failed else ""
+        share = percent_text(size_bytes, report.bytes_verified)
+        yield f"    {_column(name)}  {bytes_text(size_bytes):>8}  {share:>5}{trouble}"
+    for name in report.liars:
+        yield f"    {_column(name)}  lied: {printable(report.failed.get(name, 'wrong bytes'))}"
+
+
+def report_fields(report: FetchReport) -> dict[str, Any]:
+    """The report as JSON."""
+    return {
+        "cid": str(report.target),
+        "verified": report.bytes_verified,
+        "reused": report.reused_bytes,
+        "duplicate": report.duplicate_bytes,
+        "seconds": round(report.duration_s, 6),
+        "sources": dict(report.bytes_by_source),
+        "failed": dict(report.failed),
+        "liars": list(report.liars),
+    }
+
+
+def _column(name: str) -> str:
+    text = printable(name)
+    return f"{text if len(text) <= NAME_COLUMNS else text[: NAME_COLUMNS - 1] + '…':<{NAME_COLUMNS}}"
