@@ -3,8 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nearcast.delivery.select import LATE_UNMEASURED_S, SPAN_BYTES_MAX, SPAN_BYTES_MIN
 from nearcast.delivery.plan import LACKING_IN_A_ROW_MAX, RUN_LEAVES_MAX, Plan, Run
+from nearcast.delivery.select import LATE_UNMEASURED_S, SPAN_BYTES_MAX, SPAN_BYTES_MIN
 
 MIB = 1 << 20
 

@@ -30,6 +30,8 @@ from nearcast.delivery.tasks import in_thread, leading_error
 from nearcast.errors import IntegrityError, LimitError, NearcastError
 from nearcast.telemetry import Telemetry
 
+__all__ = ["FetchEvent", "FetchReport", "Fetcher", "Wanted"]
+
 INLINE_BYTES = 1 << 20  # leaves sent behind the nodes: the first leaf, or a page of small files, without a round trip
 
 NODES_IN_FLIGHT = 8  # single nodes of a byte range asked for at a time; guess: hides a round trip of 50 ms

@@ -29,7 +29,10 @@ async def probe(connection: Connection, roots: Sequence[Cid]) -> list[Holding]:
 async def probe_all(
     pool: ConnectionPool, addresses: Sequence[PeerAddress], roots: Sequence[Cid], timeout_s: float
 ) -> AsyncGenerator[tuple[PeerAddress, list[Holding] | NearcastError], None]:
-    """Every peer's answer, or why there is none, as they come; all of them after `timeout_s` at the latest."""
+    """Every peer's answer, or why there is none, as they come; all of them after `timeout_s` at the latest.
+
+    Iterate to the end, or inside `contextlib.aclosing`.
+    """
     answers: asyncio.Queue[tuple[PeerAddress, list[Holding] | NearcastError]] = asyncio.Queue()
 
     async def ask(address: PeerAddress) -> None:
@@ -46,6 +49,8 @@ async def probe_all(
         try:
             for _ in addresses:
                 yield await answers.get()
+        except GeneratorExit:
+            return  # whoever asked has heard enough; a TaskGroup would take it for a failure of its own
         finally:
             for task in tasks:
                 task.cancel()
