@@ -18,7 +18,7 @@ from nearcast.gateways.http.headers import preflight_headers
 from nearcast.gateways.http.hot import HotFiles
 from nearcast.gateways.http.landing import health_response, landing_response
 from nearcast.gateways.http.pipe import ClientGoneError, Pipes
-from nearcast.gateways.http.request import Request, RequestLine, Scope, client_host, read_request
+from nearcast.gateways.http.request import Request, RequestLine, Scope, checked, client_host, read_request
 from nearcast.gateways.http.response import Response
 from nearcast.gateways.http.sending import Proto, Sending
 
@@ -85,11 +85,10 @@ class HttpGateway:
             return
         started_s = self._clock.monotonic_s()
         sending = Sending(proto, self._pipes)
-        request: Request | None = None
+        request = read_request(scope)
         cache = "-"
         try:
-            request = read_request(scope)
-            response = await self._response(request)
+            response = await self._response(checked(request))
             cache = response.cache
             await sending.send(response, head=request.is_head)
         except ClientGoneError:
@@ -102,13 +101,12 @@ class HttpGateway:
             if self._on_request is not None:
                 self._on_request(self._line(scope, sending.status, sending.sent_bytes, started_s, cache))
 
-    async def _tell(self, error: NearcastError, request: Request | None, sending: Sending) -> None:
+    async def _tell(self, error: NearcastError, request: Request, sending: Sending) -> None:
         if sending.is_started:
             _log.warning("an answer was cut short: %s", error.message)
             return
-        about = repr(self._contents.name_of(request)) if request is not None else ""
-        response = error_response(error, request, about=about)
-        await sending.send(response, head=request is not None and request.is_head)
+        response = error_response(error, request, about=self._contents.name_of(request))
+        await sending.send(response, head=request.is_head)
 
     async def _response(self, request: Request) -> Response:
         if request.method == "OPTIONS":

@@ -20,6 +20,7 @@ from nearcast.errors import (
 )
 from nearcast.gateways.http.headers import UNCACHED, page_headers
 from nearcast.gateways.http.page import error_page
+from nearcast.gateways.http.pipe import BusyError
 from nearcast.gateways.http.ranges import UnsatisfiableRangeError
 from nearcast.gateways.http.request import Request
 from nearcast.gateways.http.response import Response
@@ -33,10 +34,6 @@ class NotAcceptableError(UsageError):
 
 class NotCachedError(NotFoundError):
     """The client wants it only from here (Cache-Control: only-if-cached), and here it is not."""
-
-
-class BusyError(UnavailableError):
-    """The node has as much to do as it may."""
 
 
 # The first class that fits counts, so that the narrow ones come first.
@@ -65,7 +62,7 @@ def status_of(error: NearcastError) -> tuple[int, str]:
     return 500, "Something went wrong"
 
 
-def error_response(error: NearcastError, request: Request | None, *, about: str = "") -> Response:
+def error_response(error: NearcastError, request: Request, *, about: str) -> Response:
     """The answer for `error`, in the form that `request` prefers. `about` names what was asked for."""
     status, headline = status_of(error)
     message, fix = _words(error, about)
@@ -103,9 +100,8 @@ def _words(error: NearcastError, about: str) -> tuple[str, str | None]:
     """The line and the advice. A store's own messages stay here: they name files of this machine."""
     match error:
         case ChangedError():
-            name = f"{about} " if about else "this file "
             return (
-                f"{name}was changed after it was shared, so it no longer is what this link names",
+                f"{about!r} was changed after it was shared, so it no longer is what this link names",
                 "whoever shares it can share it again, and gets a new link; or put the old file back",
             )
         case DiskFullError():

@@ -45,7 +45,7 @@ async def file_response(client: Client, request: Request, file: File, *, fetch: 
     headers = await _headers(client, request, file, fetch=fetch, hit=hit)
     wanted = _wanted_range(request, file)
     if request.is_head:
-        return Response(200, [*headers, ("content-length", str(file.size_bytes))], cache=cache)
+        return Response(200, headers, cache=cache, whole_bytes=file.size_bytes)
     if wanted is None:
         return Response(200, headers, await file_body(client, file, 0, file.size_bytes, fetch=fetch), cache)
     headers.append(("content-range", wanted.content_range(file.size_bytes)))
@@ -90,7 +90,10 @@ def bytes_are_here(client: Client, file: File) -> bool:
     if isinstance(file.node, RawLeaf) or not file.node.children or client.extent(file.cid) is not None:
         return True
     stat = client.store.stat(file.cid)
-    return stat is not None and stat.complete and stat.kind != "partial"
+    if stat is None or stat.kind != "partial":
+        return stat is not None and stat.complete
+    table = client.store.leaf_table(file.cid)
+    return table is not None and client.store.available_leaves(file.cid) == [(0, len(table))]
 
 
 async def _headers(client: Client, request: Request, file: File, *, fetch: bool, hit: bool) -> Headers:

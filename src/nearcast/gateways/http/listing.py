@@ -18,6 +18,7 @@ from nearcast.gateways.http.page import page, size_text
 
 ENTRIES_MAX = 2000  # guess: what a page still shows well; the rest is reachable by name
 PEEKS_MAX = 256  # guess: blocks read for one page; a root block of 1 GiB has 51 KB
+EMPTY_ROW = '<tr><td class="empty" colspan="3">This folder is empty.</td></tr>'
 STYLE_VERSION = "1"  # part of the ETag: raised when the page's looks change
 
 _KINDS = {"image": "Image", "video": "Video", "audio": "Sound", "text": "Text", "font": "Font"}
@@ -72,7 +73,7 @@ def listing_etag(cid: Cid) -> str:
 def listing_page(path: str, cid: Cid, listed: Sequence[Listed], *, is_cut: bool) -> str:
     """The page of the folder `cid` at `path` ("/ipfs/CID/a/b/")."""
     segments = [segment for segment in path.split("/") if segment]
-    rows = "\n".join(_row(each) for each in listed)
+    rows = "\n".join(_row(each) for each in listed) or EMPTY_ROW
     if len(segments) > 2:
         rows = f'<tr><td class="name"><a href="../"><i>↑</i>one level up</a></td><td></td><td></td></tr>\n{rows}'
     note = f'<p class="note">Only the first {len(listed)} entries are shown.</p>' if is_cut else ""
@@ -82,7 +83,7 @@ def listing_page(path: str, cid: Cid, listed: Sequence[Listed], *, is_cut: bool)
 <p class="cid"><code>{escape(str(cid))}</code></p>
 <table><thead><tr><th>Name</th><th>Type</th><th class="size">Size</th></tr></thead>
 <tbody>
-{rows or '<tr><td class="empty" colspan="3">This folder is empty.</td></tr>'}
+{rows}
 </tbody></table>
 {note}
 <footer>{total} · every byte here is checked against its name</footer>

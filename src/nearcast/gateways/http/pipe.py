@@ -39,6 +39,10 @@ OPEN_POLL_S = 0.002  # granian takes less than 1 ms
 _SET_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux only; elsewhere 64 KiB is what one gets
 
 
+class BusyError(UnavailableError):
+    """The node has as much to do as it may."""
+
+
 class ClientGoneError(UnavailableError):
     """Whoever asked does not listen any more."""
 
@@ -119,13 +123,13 @@ class Pipes:
 
     @asynccontextmanager
     async def pipe(self) -> AsyncGenerator[Pipe, None]:
-        """A new pipe. Raises UnavailableError when PIPES_MAX bodies are in flight, or no descriptor is left."""
+        """A new pipe. Raises BusyError when PIPES_MAX bodies are in flight, or no descriptor is left."""
         if self._open >= PIPES_MAX:
-            raise UnavailableError(f"{PIPES_MAX} downloads are running already", fix="try again in a moment")
+            raise BusyError(f"{PIPES_MAX} downloads are running already", fix="try again in a moment")
         try:
             pipe = Pipe(self._folder / f"{next(self._numbers):x}")
         except OSError as error:
-            raise UnavailableError("this node is out of file descriptors", fix="try again in a moment") from error
+            raise BusyError("this node is out of file descriptors", fix="try again in a moment") from error
         self._open += 1
         try:
             yield pipe

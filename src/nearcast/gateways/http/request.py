@@ -4,7 +4,7 @@ granian hands out the path percent-decoded (invalid UTF-8 replaced) and the quer
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -84,16 +84,19 @@ class Request:
 
 
 def read_request(scope: Scope) -> Request:
-    """The request, checked for its size. Raises UsageError."""
-    path, raw_query = scope.path, scope.query_string
-    if len(path) > PATH_CHARACTERS_MAX or len(raw_query) > PATH_CHARACTERS_MAX:
+    """The request as it came; its query is not read yet."""
+    return Request(scope.method, scope.path, scope.query_string, {}, scope.headers, _is_local(scope))
+
+
+def checked(request: Request) -> Request:
+    """The request with its query, once its size is found bearable. Raises UsageError."""
+    if len(request.path) > PATH_CHARACTERS_MAX or len(request.raw_query) > PATH_CHARACTERS_MAX:
         raise UsageError(f"the address is longer than {PATH_CHARACTERS_MAX} characters")
     try:
-        fields = parse_qsl(raw_query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
+        fields = parse_qsl(request.raw_query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
     except ValueError as error:
         raise UsageError(f"the query has more than {QUERY_FIELDS_MAX} fields") from error
-    query = dict(reversed(fields))
-    return Request(scope.method, path, raw_query, query, scope.headers, _is_local(scope))
+    return replace(request, query=dict(reversed(fields)))
 
 
 def client_host(client: str) -> str:

@@ -44,20 +44,23 @@ Body = bytes | StoredBody | GuardedBody | StreamBody
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Everything about an answer. `headers` lack Content-Length: it follows from the body, except for HEAD."""
+    """Everything about an answer but Content-Length, which follows from the body; `whole_bytes` tells it for HEAD."""
 
     status: int
     headers: Headers
     body: Body = b""
     cache: Cache = "-"
+    whole_bytes: int | None = None
 
 
-def body_bytes(body: Body) -> int | None:
+def body_bytes(response: Response) -> int | None:
     """How many bytes the body has, where that is known."""
-    match body:
-        case bytes():
+    if response.whole_bytes is not None:
+        return response.whole_bytes
+    match response.body:
+        case bytes() as body:
             return len(body)
-        case StoredBody() | GuardedBody():
+        case StoredBody() | GuardedBody() as body:
             return body.end - body.start
-        case StreamBody():
+        case StreamBody() as body:
             return body.size_bytes

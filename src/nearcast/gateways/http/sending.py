@@ -8,6 +8,8 @@ from nearcast.gateways.http.headers import Headers
 from nearcast.gateways.http.pipe import Pipe, Pipes, pour_file
 from nearcast.gateways.http.response import SMALL_BYTES, GuardedBody, Response, StoredBody, StreamBody, body_bytes
 
+BODILESS = (204, 304)  # RFC 9110 8.6: no Content-Length, or that of a body which is not sent
+
 
 class Proto(Protocol):
     """The answering half of RSGI."""
@@ -31,9 +33,9 @@ class Sending:
 
     async def send(self, response: Response, *, head: bool) -> None:
         """Sends the answer. Raises what its body raises; after the start the connection is broken off by that."""
-        size_bytes = body_bytes(response.body)
+        size_bytes = body_bytes(response)
         headers = response.headers
-        if size_bytes is not None:
+        if size_bytes is not None and response.status not in BODILESS:
             headers = [*headers, ("content-length", str(size_bytes))]
         match response.body:
             case _ if head:

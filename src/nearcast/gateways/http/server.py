@@ -14,6 +14,7 @@ import asyncio
 import errno
 import logging
 import socket
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from nearcast.gateways.http.sending import Proto
 
 BACKLOG = 1024
 CONNECTIONS_MAX = 1024  # at once; the next ones wait in the backlog
+STOP_GRACE_S = 1.0
 HEADER_READ_TIMEOUT_MS = 30_000  # how long a client may take to say what it wants
 PORTS_TRIED_MAX = 100  # guess: nobody runs more nodes on one machine without choosing ports
 _FILE_THREADS = 512  # granian's own default; each waits for a disk or for one pipe
@@ -144,17 +146,33 @@ class HttpServer:
         _worker(holder).serve_async(scheduler, loop, self._signal)
 
     async def stop(self) -> None:
-        """Closes the port, ends the answers that are still being made, and returns when all is quiet."""
+        """Closes the port, ends the answers that are still being made, and returns when all is quiet.
+
+        Clients that are still taking an answer have STOP_GRACE_S to finish; then they are left to granian's thread,
+        which ends with the process.
+        """
         if self._application is None or self._tasks is None:
             return
         loop = asyncio.get_running_loop()
-        stopped = loop.create_future()
-        self._signal.add_cb(lambda: loop.call_soon_threadsafe(stopped.set_result, None))
+        stopped: asyncio.Future[None] = loop.create_future()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop may be over when the last client lets go
+                loop.call_soon_threadsafe(_resolve, stopped)
+
+        self._signal.add_cb(tell)
         self._signal.set()
-        await stopped
         await self._tasks.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE_S):
+                await stopped
         self._application.close()
         self._application = None
+
+
+def _resolve(stopped: asyncio.Future[None]) -> None:
+    if not stopped.done():  # it is cancelled when the grace is over
+        stopped.set_result(None)
 
 
 def bind(host: str, port: int, *, next_free: bool) -> socket.socket:

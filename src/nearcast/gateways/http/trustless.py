@@ -41,6 +41,4 @@ async def raw_response(client: Client, request: Request, cid: Cid, path: str, *,
     data = await client.block(cid, fetch=fetch)
     headers = content_headers(RAW_TYPE, etag, path, hit=hit)
     headers += [disposition(f"{cid}.bin", attachment=True), roots(cid), ("accept-ranges", "none")]
-    if request.is_head:
-        return Response(200, [*headers, ("content-length", str(len(data)))], cache=cache)
     return Response(200, headers, data, cache)
