@@ -39,6 +39,7 @@ bench: install system ## Print every figure beside its rival and write bench/res
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
 
 interop: install system ## Run the suites that use other people's clients
+	@bash scripts/interop-tools.sh
 	@$(BIN)/pytest -q -m interop
 
 fuzz: install ## Throw many more random inputs at the parsers and state machines (a few minutes)
