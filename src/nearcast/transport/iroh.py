@@ -16,6 +16,7 @@ Every IrohError is translated here, once.
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
@@ -29,12 +30,15 @@ from nearcast.transport.base import ALPN, STREAMS_PER_CONNECTION_MAX, Connection
 
 iroh_patch.apply()
 
-RECEIVE_WINDOW_BYTES = 16 << 20
+# Unread bytes of all streams of one connection together: what a peer can make us hold. One stream holds up to 1.25 MB
+# (iroh's default, not settable from Python), so 26 streams that nobody reads stall every other one of that connection.
+RECEIVE_WINDOW_BYTES = 32 << 20
 WRITE_BYTES = 1 << 20
 HANDSHAKES_MAX = 64  # in progress at once; more are refused. Guess: a handshake is about 1 ms of CPU
 HANDSHAKE_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
 ACCEPT_BACKLOG_MAX = 64  # connections that nobody has accepted yet; more are closed
-CLOSE_TIMEOUT_S = 2.0  # guess: the goodbye is one packet; a peer that does not acknowledge it is not waited for
+# The goodbyes leave in the first millisecond. iroh then waits 3 s if a dial to a dead address was under way (measured).
+CLOSE_TIMEOUT_S = 0.5
 ADDRESSES_MAX = 16  # of one peer, dialled at once; guess
 _BUSY = 1  # application close code: this node has too many connections waiting
 
@@ -66,7 +70,7 @@ class IrohEndpoint:
         try:
             endpoint = await _builder(identity, addresses[0], relay).bind()
         except iroh.IrohError as error:
-            raise _bind_error(error, listen) from error
+            raise _bind_error(error, addresses[0]) from error
         return cls(endpoint, identity, advertise)
 
     @property
@@ -229,20 +233,34 @@ class IrohReceiveStream:
 
     def __init__(self, stream: iroh.RecvStream) -> None:
         self._stream = stream
+        self._failure: str | None = None  # iroh tells a reset once and then calls it a clean end: we remember
 
     async def read(self, limit_bytes: int) -> bytes:
+        self._check()
         try:
             return await self._stream.read(limit_bytes)
         except iroh.IrohError as error:
-            raise _translate(error) from error
+            raise self._failed(error) from error
 
     async def read_exactly(self, count_bytes: int) -> bytes:
+        self._check()
         try:
             return await self._stream.read_exact(count_bytes)
         except iroh.IrohError as error:
-            raise _translate(error) from error
+            raise self._failed(error) from error
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise UnavailableError(self._failure)
+
+    def _failed(self, error: iroh.IrohError) -> NearcastError:
+        ours = _translate(error)
+        if isinstance(ours, UnavailableError):
+            self._failure = ours.message
+        return ours
 
     async def stop(self, code: int) -> None:
+        self._failure = self._failure or "this stream was stopped by us"
         with contextlib.suppress(iroh.IrohError):
             await self._stream.stop(code)
 
@@ -297,9 +315,9 @@ async def _resolve(addresses: Iterable[str]) -> list[str]:
             resolved = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
         except (OSError, ValueError):
             continue
-        for family, _, _, _, (resolved_host, resolved_port, *_) in resolved:
-            ip = str(resolved_host)
-            found.append(f"[{ip}]:{resolved_port}" if family == socket.AF_INET6 else f"{ip}:{resolved_port}")
+        for family, _, _, _, place in resolved:
+            ip = str(place[0])
+            found.append(f"[{ip}]:{port}" if family == socket.AF_INET6 else f"{ip}:{port}")
     return list(dict.fromkeys(found))[:ADDRESSES_MAX]
 
 
@@ -309,12 +327,21 @@ def _reason(error: iroh.IrohError) -> str:
 
 
 def _bind_error(error: iroh.IrohError, listen: str) -> NearcastError:
-    reason = _reason(error)
-    if "Address already in use" in reason:
-        return AddressInUseError(
-            f"the UDP port of {listen} is taken by another program", fix="choose another with quic.listen, or port 0"
+    """iroh does not always say why: we ask the operating system."""
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((host.strip("[]"), int(port)))
+    except OSError as cause:
+        if cause.errno == errno.EADDRINUSE:
+            return AddressInUseError(
+                f"the UDP port of {listen} is taken by another program", fix="set quic.listen to another, or to port 0"
+            )
+        return UsageError(
+            f"cannot listen on {listen}: {cause.strerror}", fix="set quic.listen to an address of this machine"
         )
-    return UsageError(f"cannot listen on {listen}: {reason}", fix="see quic.listen and quic.relay in the configuration")
+    return UsageError(f"cannot listen on {listen} with this relay: {_reason(error)}")
 
 
 def _translate(error: iroh.IrohError) -> NearcastError:
