@@ -7,6 +7,7 @@ As text a peer is `ENDPOINT-ID@host:port,host:port`, the endpoint id in 64 hexad
 after another `@`.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ PEERS_MAX = 1024  # guess: every node of a large office; about 1 KB each
 ADDRESSES_MAX = 16  # of one peer; more is noise or an attempt to make us dial around
 BACK_OFF_S = 2.0  # after the first failure; guess: a restart takes about as long
 BACK_OFF_S_MAX = 120.0  # a node that is back is found again after two minutes at the latest
+
+_ENDPOINT_ID = re.compile(rf"[0-9A-Fa-f]{{{2 * ENDPOINT_ID_BYTES}}}")  # bytes.fromhex alone would skip spaces
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}")
 
 Origin = Literal["link", "lan", "config"]
 _ORDER: dict[Origin, int] = {"lan": 0, "link": 1, "config": 2}  # near ones first
@@ -98,24 +102,27 @@ def parse_peer(text: str) -> PeerAddress:
     """A peer from its text. Raises UsageError, saying what is wrong with it."""
     endpoint_id, at, rest = text.strip().partition("@")
     places, _, relay_url = rest.partition("@")
-    try:
-        raw_id = bytes.fromhex(endpoint_id)
-    except ValueError:
-        raw_id = b""
-    if len(raw_id) != ENDPOINT_ID_BYTES or not at:
+    if not _ENDPOINT_ID.fullmatch(endpoint_id) or not at:
         raise UsageError(f"not a peer: {text[:40]!r}", fix="a peer looks like ENDPOINT-ID@host:port; see `nearcast id`")
     addresses = [place for place in places.split(",") if place]
     if len(addresses) > ADDRESSES_MAX:
         raise UsageError(f"not a peer: {len(addresses)} addresses, the limit is {ADDRESSES_MAX}")
     try:
-        checked = tuple(parse_host_port(address) for address in addresses)
+        checked = tuple(_parse_place(address) for address in addresses)
     except ValueError as error:
         raise UsageError(f"not a peer: {text[:80]!r}: {error}") from error
     if relay_url and not relay_url.startswith("https://"):
         raise UsageError("not a peer: a relay is given by its https:// address")
     if not checked and not relay_url:
         raise UsageError(f"not a peer: {text[:40]!r} has no address", fix="a peer looks like ENDPOINT-ID@host:port")
-    return PeerAddress(raw_id, checked, relay_url or None)
+    return PeerAddress(bytes.fromhex(endpoint_id), checked, relay_url or None)
+
+
+def _parse_place(text: str) -> str:
+    """`host:port`, stricter than the configuration's: a link comes from strangers. Raises ValueError."""
+    if not _PLACE.fullmatch(text):
+        raise ValueError("an address is host:port, an IPv6 one [host]:port")
+    return parse_host_port(text)
 
 
 def format_peer(address: PeerAddress) -> str:
