@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bench.row import Row
 
-FILES = ("importing", "quic", "fetching", "http", "missing", "memory", "removing")
+FILES = ("importing", "fetching", "http", "missing", "memory", "removing")
 RESULTS = Path(__file__).with_name("results.json")
 
 

@@ -18,7 +18,7 @@ from nearcast.errors import one_error
 from nearcast.gateways.http.request import RequestLine
 from nearcast.keys import load_or_create_identity
 from nearcast.node.gateway import running_gateway
-from nearcast.node.lan import watched_lan
+from nearcast.node.lan import watch_lan
 from nearcast.node.running import Node
 from nearcast.node.serving import accept_connections
 from nearcast.node.upkeep import keep_up
@@ -52,13 +52,12 @@ async def run_node(
     with one_error():
         async with AsyncExitStack() as stack:
             node = await _assembled(config, clock or SystemClock(), on_event, stack)
-            if config.peers.lan:
-                await stack.enter_async_context(watched_lan(node, announce=announce))
             if http:
                 await stack.enter_async_context(running_gateway(node, config.http, on_request))
             async with asyncio.TaskGroup() as tasks:
                 endless = [accept_connections(node)] if announce else []
                 endless += [keep_up(node.store, config.store.scrub_bytes_per_s, node.telemetry)] if http else []
+                endless += [watch_lan(node, announce=announce)] if config.peers.lan else []
                 running = [tasks.create_task(each) for each in endless]
                 try:
                     yield node

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,10 @@ class Node:
         return self.store.has(cid)
 
     def link(self, root: Cid, path: str = "", name: str = "") -> Link:
-        """A link to content, with this node as its holder."""
-        return Link(root, path, name, peers=(self.address,))
+        """A link to content, with this node as its holder. Its own loopback is named once, the IPv4 one."""
+        own = self.address
+        places = tuple(place for place in own.addresses if not place.startswith("[::1]"))
+        return Link(root, path, name, peers=(replace(own, addresses=places or own.addresses),))
 
     async def add(
         self, path: Path, *, in_place: bool, hidden: bool, wrap: bool, progress: ProgressCallback | None = None
