@@ -17,6 +17,7 @@ from nearcast.errors import UsageError
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+SIZE_BYTES_MAX = 1 << 60  # 1 EiB; above it a float no longer tells bytes apart anyway
 FETCH_POLICIES = ("local", "always", "never")
 
 
@@ -63,17 +64,20 @@ def parse_size_bytes(value: Any) -> int:
     """`500`, `"500MB"`, `"2 GiB"` -> bytes. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("a size is a number of bytes, or text like 500MB or 2GiB")
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)", str(value).strip())
     unit = _UNITS.get(match[2].upper()) if match else None
     if match is None or unit is None:
         raise ValueError("a size is a number of bytes, or text like 500MB or 2GiB")
-    return int(float(match[1]) * unit)
+    size_bytes = float(match[1]) * unit
+    if size_bytes > SIZE_BYTES_MAX:
+        raise ValueError("that is more than any disk holds")
+    return int(size_bytes)
 
 
 def parse_host_port(value: Any) -> str:
     """`host:port`, checked. Raises ValueError."""
     host, colon, port = str(value).rpartition(":")
-    if not isinstance(value, str) or not colon or not host or not port.isdigit() or int(port) > 65535:
+    if not isinstance(value, str) or not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError("an address is host:port, like 127.0.0.1:8710")
     return value
 

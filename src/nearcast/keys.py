@@ -55,12 +55,16 @@ def verify(endpoint_id: bytes, message: bytes, signature: bytes) -> bool:
 def load_or_create_identity(path: Path) -> Identity:
     """The identity kept at `path` (mode 0600, the secret in hexadecimal), made on first use.
 
-    Raises StoreError when the file is readable by others or is not a key: we neither use nor overwrite it.
+    Raises StoreError when the file is readable by others or is not a key (we neither use nor overwrite it), and when
+    it can be neither read nor made.
     """
     try:
-        return _create(path)
-    except FileExistsError:
-        return _load(path)
+        try:
+            return _create(path)
+        except FileExistsError:
+            return _load(path)
+    except OSError as error:
+        raise StoreError(f"the identity key {path} cannot be used: {error.strerror}") from error
 
 
 def _create(path: Path) -> Identity:
@@ -70,7 +74,8 @@ def _create(path: Path) -> Identity:
     path.parent.mkdir(parents=True, exist_ok=True)
     identity = new_identity()
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary.unlink(missing_ok=True)  # left by a crash of a process with our number; its mode is not to be trusted
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(descriptor, identity.secret.hex().encode() + b"\n")
         os.fsync(descriptor)

@@ -6,7 +6,8 @@ A frame is a 4-byte big-endian header and a payload. The header's top bit says w
     1  a block: raw bytes that hash to a name the receiver already knows, at most BLOCK_BYTES_MAX
 
 Everything read here comes from strangers: lengths are checked before a byte is allocated, messages are decoded
-strictly (sorted unique keys, no indefinite lengths, no trailing bytes; libipld refuses the rest), nesting is bounded.
+strictly (only the one encoding that DAG-CBOR gives a value: sorted unique keys, shortest numbers, definite lengths,
+no trailing bytes), nesting is bounded.
 This file does not know any particular message; delivery/messages.py does.
 """
 
@@ -51,9 +52,13 @@ def block_header(size_bytes: int) -> bytes:
 def decode_message(payload: bytes) -> Any:
     """The value of a message payload. Raises RemoteError when it is not strict DAG-CBOR."""
     try:
-        return libipld.decode_dag_cbor(payload)
+        value = libipld.decode_dag_cbor(payload)
+        canonical = bytes(libipld.encode_dag_cbor(value)) == payload  # libipld lets numbers in a longer form pass
     except (ValueError, RecursionError) as error:
         raise RemoteError(f"malformed message: {error}") from error
+    if not canonical:
+        raise RemoteError("malformed message: not in the one form that DAG-CBOR gives it")
+    return value
 
 
 class FrameReader:

@@ -1,0 +1,128 @@
+"""The configuration: who wins, and mistakes that are named with their place."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nearcast.config import Config, default_data_dir, known_keys, load_config, parse_host_port, parse_size_bytes
+from nearcast.errors import UsageError
+
+
+def loaded(tmp_path: Path, toml: str = "", **given_: Any) -> Config:
+    (tmp_path / "config.toml").write_text(toml)
+    return load_config(
+        data_dir=tmp_path,
+        file=None,
+        environment=given_.get("environment", {}),
+        flags=given_.get("flags", {}),
+    )
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    config = load_config(data_dir=None, file=None, environment={}, flags={})
+    assert config == Config(data_dir=default_data_dir())
+
+
+def test_flags_beat_the_environment_which_beats_the_file(tmp_path: Path) -> None:
+    toml = '[http]\nlisten = "127.0.0.1:1"\n[store]\nquota_bytes = "5GiB"\n[quic]\nrelay = "default"\n'
+    environment = {"NEARCAST_HTTP_LISTEN": "127.0.0.1:2", "NEARCAST_STORE_QUOTA_BYTES": "6GiB"}
+    config = loaded(tmp_path, toml, environment=environment, flags={"http.listen": "127.0.0.1:3", "quic.relay": None})
+    assert config.http.listen == "127.0.0.1:3"
+    assert config.store.quota_bytes == 6 << 30
+    assert config.quic.relay == "default"
+
+
+def test_the_data_folder_comes_from_the_flag_then_the_environment(tmp_path: Path) -> None:
+    environment = {"NEARCAST_DATA_DIR": str(tmp_path / "from environment")}
+    by_environment = load_config(data_dir=None, file=None, environment=environment, flags={})
+    by_flag = load_config(data_dir=tmp_path / "from flag", file=None, environment=environment, flags={})
+    assert by_environment.data_dir == tmp_path / "from environment"
+    assert by_flag.data_dir == tmp_path / "from flag"
+
+
+@pytest.mark.parametrize(
+    ("toml", "named"),
+    [
+        ("[http]\nlisen = 1", "http.lisen"),
+        ("[http]\nlisten = 1", "http.listen"),
+        ('[http]\nlisten = "localhost"', "http.listen"),
+        ('[http]\nlisten = "localhost:70000"', "http.listen"),
+        ('[http]\nfetch = "sometimes"', "local, always, never"),
+        ("[store]\nquota_bytes = true", "store.quota_bytes"),
+        ("[store]\nquota_bytes = -1", "store.quota_bytes"),
+        ('[store]\nquota_bytes = "5 apples"', "store.quota_bytes"),
+        ('[quic]\nrelay = "http://insecure.example"', "quic.relay"),
+        ("[quic]\nadvertise = 7", "quic.advertise"),
+        ('[quic]\nadvertise = ["x"]', "quic.advertise"),
+        ("[peers]\nlan = 3", "peers.lan"),
+        ("[peers]\nknown = [1]", "peers.known"),
+        ("loose = 1", "loose"),
+        ("[http\n", "config.toml"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_place(tmp_path: Path, toml: str, named: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        loaded(tmp_path, toml)
+    assert named in refused.value.message
+    assert str(tmp_path / "config.toml") in refused.value.message
+
+
+def test_a_mistake_elsewhere_is_named_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="NEARCAST_HTTP_LISTEN"):
+        loaded(tmp_path, environment={"NEARCAST_HTTP_LISTEN": "nowhere"})
+    with pytest.raises(UsageError, match="--http-listen"):
+        loaded(tmp_path, flags={"http.listen": "nowhere"})
+
+
+def test_a_file_that_was_named_must_be_readable(tmp_path: Path) -> None:
+    for missing in (tmp_path / "absent.toml", tmp_path):
+        with pytest.raises(UsageError, match="cannot read"):
+            load_config(data_dir=tmp_path, file=missing, environment={}, flags={})
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"binary\.toml"):
+        load_config(data_dir=tmp_path, file=binary, environment={}, flags={})
+
+
+def test_lists_may_be_words_in_the_environment(tmp_path: Path) -> None:
+    environment = {"NEARCAST_QUIC_ADVERTISE": "cdn.example:1 192.0.2.1:2", "NEARCAST_PEERS_LAN": "no"}
+    config = loaded(tmp_path, environment=environment)
+    assert config.quic.advertise == ("cdn.example:1", "192.0.2.1:2")
+    assert config.peers.lan is False
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [(500, 500), ("500", 500), ("500MB", 500 * 10**6), ("2 GiB", 2 << 30), ("1.5kib", 1536), (" 7 b ", 7)],
+)
+def test_sizes(text: Any, size_bytes: int) -> None:
+    assert parse_size_bytes(text) == size_bytes
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(known_keys()), st.text(max_size=30) | st.text("0123456789", min_size=300, max_size=400))
+def test_any_text_for_any_key_is_a_value_or_a_usage_error(key: str, text: str) -> None:
+    with contextlib.suppress(UsageError):
+        load_config(data_dir=Path("/nonexistent"), file=None, environment={}, flags={key: text})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=30))
+def test_an_accepted_address_has_a_host_and_a_port(text: str) -> None:
+    try:
+        accepted = parse_host_port(text)
+    except ValueError:
+        return
+    host, _, port = accepted.rpartition(":")
+    assert host
+    assert 0 <= int(port) <= 65535
+
+
+def test_a_size_beyond_all_disks_is_refused() -> None:
+    for text in ("9" * 400, "1e9", "2000000000 GiB", "٣MB"):
+        with pytest.raises(ValueError, match=r"size is|any disk"):
+            parse_size_bytes(text)
