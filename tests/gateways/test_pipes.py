@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from tests.gateways.suite import Door, opened, run, share
 from nearcast.errors import ChangedError, UnavailableError
 from nearcast.gateways.http import pipe as pipe_module
 from nearcast.gateways.http.open_file import OpenFile
-from nearcast.gateways.http.pipe import PIPE_BYTES, ClientGoneError, Pipes, pour_file
+from nearcast.gateways.http.pipe import PIPE_BYTES, ClientGoneError, Pipes
+from nearcast.gateways.http.pouring import pour_file
 
 BIG_BYTES = 32 << 20  # more than sockets, granian and a pipe hold together
 
@@ -138,10 +140,11 @@ def test_a_pipe_hands_on_every_byte(tmp_path: Path, size_bytes: int) -> None:
 
     async def main() -> None:
         pipes = Pipes()
-        async with pipes.pipe() as pipe:
-            reading = asyncio.create_task(asyncio.to_thread(pipe.path.read_bytes))
-            await pour_file(pipe, OpenFile(path), 0, size_bytes)
-            await pipe.finished()
+        with ThreadPoolExecutor(1) as threads:
+            async with pipes.pipe() as pipe:
+                reading = asyncio.create_task(asyncio.to_thread(pipe.path.read_bytes))
+                await pour_file(pipe, OpenFile(path), 0, size_bytes, threads)
+                await pipe.finished()
         assert await reading == path.read_bytes()
         pipes.close()
 

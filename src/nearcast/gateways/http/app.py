@@ -7,6 +7,7 @@ becomes a status and a line that says what happened, and never more than that.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from nearcast.client import Client
@@ -18,6 +19,7 @@ from nearcast.gateways.http.headers import preflight_headers
 from nearcast.gateways.http.hot import HotFiles
 from nearcast.gateways.http.landing import health_response, landing_response
 from nearcast.gateways.http.pipe import ClientGoneError, Pipes
+from nearcast.gateways.http.pouring import POURING_THREADS
 from nearcast.gateways.http.request import Request, RequestLine, Scope, checked, client_host, read_request
 from nearcast.gateways.http.response import Response
 from nearcast.gateways.http.sending import Proto, Sending
@@ -50,6 +52,7 @@ class HttpGateway:
         self._hot = HotFiles(self._clock)
         self._contents = Contents(client, self._hot, fetch)
         self._pipes = Pipes()
+        self._threads = ThreadPoolExecutor(POURING_THREADS, thread_name_prefix="nearcast-http")
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -57,8 +60,9 @@ class HttpGateway:
         self._loop = loop
 
     def close(self) -> None:
-        """Forgets what is hot and removes the pipes. Called by the server after the last answer."""
+        """Forgets what is hot, ends the threads and removes the pipes. Called by the server after the last answer."""
         self._hot.clear()
+        self._threads.shutdown()
         self._pipes.close()
 
     def forget(self) -> None:
@@ -84,7 +88,7 @@ class HttpGateway:
             await self.control(scope, proto)
             return
         started_s = self._clock.monotonic_s()
-        sending = Sending(proto, self._pipes)
+        sending = Sending(proto, self._pipes, self._threads)
         request = read_request(scope)
         cache = "-"
         try:

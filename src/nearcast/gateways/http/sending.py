@@ -1,11 +1,13 @@
 """How an answer's body reaches the client: bytes at once, a file of ours by granian, everything else through a pipe."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 from nearcast.gateways.http.headers import Headers
-from nearcast.gateways.http.pipe import Pipe, Pipes, pour_file
+from nearcast.gateways.http.pipe import Pipe, Pipes
+from nearcast.gateways.http.pouring import pour_file
 from nearcast.gateways.http.response import SMALL_BYTES, GuardedBody, Response, StoredBody, StreamBody, body_bytes
 
 BODILESS = (204, 304)  # RFC 9110 8.6: no Content-Length, or that of a body which is not sent
@@ -24,9 +26,10 @@ class Proto(Protocol):
 class Sending:
     """One answer on its way. While nothing `is_started`, a failure can still be told with an answer of its own."""
 
-    def __init__(self, proto: Proto, pipes: Pipes) -> None:
+    def __init__(self, proto: Proto, pipes: Pipes, threads: Executor) -> None:
         self._proto = proto
         self._pipes = pipes
+        self._threads = threads
         self.is_started = False
         self.status = 0
         self.sent_bytes = 0  # handed on; granian still sends a StoredBody when this counts it
@@ -48,7 +51,7 @@ class Sending:
                 self._proto.response_file_range(response.status, headers, str(body.path), body.start, body.end)
             case GuardedBody() as body:
                 async with self._pipe(response.status, headers) as pipe:
-                    await pour_file(pipe, body.file, body.start, body.end)
+                    await pour_file(pipe, body.file, body.start, body.end, self._threads)
             case StreamBody() as body:
                 await self._stream(response.status, headers, body)
 
