@@ -25,7 +25,7 @@ def program(name: str, *version: str) -> str:
         pytest.skip(f"{name} is not installed: run scripts/interop-tools.sh")
     if name not in versions:
         said = subprocess.run([path, *(version or ("--version",))], capture_output=True, timeout=DEADLINE_S)
-        versions[name] = (said.stdout or said.stderr).decode().partition("\n")[0].strip()
+        versions[name] = (said.stdout or said.stderr).decode().partition("\n")[0].partition(" libcurl")[0].strip()
     return path
 
 

@@ -1,7 +1,7 @@
 // @ipld/car reads a CAR file, multiformats checks every block, ipfs-unixfs-exporter (all JS) unpacks the first root.
 //
 // arguments: FILE.car [DESTINATION, which must not exist]
-// stdout: {roots, blocks: [cid], order: 'dfs' | 'other'}
+// stdout: {roots, kind, blocks: [cid], order: 'dfs' | 'other'}, with the UnixFS type of the first root or 'raw'
 import fs from 'node:fs'
 import path from 'node:path'
 import { Readable } from 'node:stream'
@@ -47,7 +47,7 @@ function depthFirst (root, blocks) {
 
 async function unpack (cid, store, place) {
   const entry = await exporter(cid, store)
-  const kind = entry.type === 'raw' ? 'file' : entry.unixfs.type
+  const kind = kindOf(entry)
   if (kind === 'symlink') {
     fs.symlinkSync(new TextDecoder().decode(entry.unixfs.data), place)
   } else if (kind === 'directory' || kind === 'hamt-sharded-directory') {
@@ -59,8 +59,10 @@ async function unpack (cid, store, place) {
 }
 
 const { roots, blocks, names } = await read(file)
+const kindOf = (entry) => entry.unixfs?.type ?? entry.type
 const store = { * get (cid) { yield blocks.get(nameOf(cid)) } }
 if (destination) await unpack(roots[0], store, destination)
 const expected = depthFirst(roots[0], blocks).join()
 const order = names.join() === expected ? 'dfs' : 'other'
-console.log(JSON.stringify({ roots: roots.map(String), blocks: names, order }))
+const kind = kindOf(await exporter(roots[0], store))
+console.log(JSON.stringify({ roots: roots.map(String), kind, blocks: names, order }))

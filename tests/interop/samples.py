@@ -46,12 +46,12 @@ def small_tree(folder: Path) -> Path:
     return folder
 
 
-def crowded_folder(folder: Path, files: int) -> Path:
-    """So many entries that the folder becomes a HAMT, with another such folder in it."""
-    for place, count in ((folder, files), (folder / "inner", files)):
+def crowded_folder(folder: Path, files: int, inner: int) -> Path:
+    """Many files with long names, from 2600 on a HAMT in our profile, and in it another such folder."""
+    for place, count in ((folder, files), (folder / "inner", inner)):
         place.mkdir(parents=True)
         for index in range(count):
-            (place / f"{index:05} {'né'[index % 2]} {sha256(bytes([index % 251])).hexdigest()[:24]}.txt").write_text(
+            (place / f"{index:05} {'né'[index % 2]} {sha256(bytes([index % 251])).hexdigest()[:40]}.txt").write_text(
                 f"{index}\n"
             )
     return folder

@@ -26,22 +26,24 @@ def large_file(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def crowd(folder: Path) -> Path:
-    return crowded_folder(folder / "crowd", files=3000)
+    return crowded_folder(folder / "crowd", files=3000, inner=10)
 
 
 def without_symlinks(place: Path) -> dict[str, str]:
     return {name: what for name, what in contents(place).items() if not what.startswith("->")}
 
 
-@pytest.mark.parametrize("sample", ["tree", "large_file", "crowd"])
+@pytest.mark.parametrize(
+    ("sample", "kind"), [("tree", "directory"), ("large_file", "file"), ("crowd", "hamt-sharded-directory")]
+)
 def test_ipld_car_reads_what_we_export(
-    sample: str, request: pytest.FixtureRequest, publisher: Nearcast, tmp_path: Path
+    sample: str, kind: str, request: pytest.FixtureRequest, publisher: Nearcast, tmp_path: Path
 ) -> None:
     path: Path = request.getfixturevalue(sample)
     root = publisher.add(path)
     publisher.json("export", root, tmp_path / "ours.car")
     said = javascript("read_car.mjs", tmp_path / "ours.car", tmp_path / "unpacked", packages=READERS)
-    assert said["roots"] == [root]
+    assert (said["roots"], said["kind"]) == ([root], kind)
     assert said["order"] == "dfs", "each block once, depth first"
     assert contents(tmp_path / "unpacked") == contents(path)
 

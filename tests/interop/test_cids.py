@@ -41,7 +41,7 @@ def make_samples(folder: Path) -> Iterator[tuple[str, Path]]:
     for seed, (name, size_bytes) in enumerate(FILES_BYTES.items()):
         yield name, random_file(folder / f"{size_bytes}.bin", size_bytes, seed)
     yield "a tree with unicode names, symlinks and empty folders", small_tree(folder / "tree")
-    yield "a HAMT with a HAMT in it", crowded_folder(folder / "crowd", HAMT_ENTRIES)
+    yield "a HAMT with a HAMT in it", crowded_folder(folder / "crowd", HAMT_ENTRIES, inner=HAMT_ENTRIES)
     yield "a folder as large as one may be", folder_with_block_of(folder / "at", THRESHOLD_BYTES)
     yield "a folder one byte larger", folder_with_block_of(folder / "above", THRESHOLD_BYTES + 1)
     yield "a file of two levels", sparse_file(folder / "large.bin", LEAVES_OF_TWO_LEVELS * MIB + 1)
@@ -63,24 +63,29 @@ def samples(folder: Path) -> Mapping[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def theirs(samples: Mapping[str, Path]) -> Mapping[str, str]:
-    """Their name for each sample."""
+def theirs(samples: Mapping[str, Path]) -> Mapping[str, tuple[str, str]]:
+    """Their name for each sample, and what kind of UnixFS node has it."""
     jobs = [{"path": str(path), "profile": "unixfs-v1-2025"} for path in samples.values()]
     made = javascript("write_unixfs.mjs", wishes=jobs, packages=["ipfs-unixfs-importer"])
-    return dict(zip(samples, (each["cid"] for each in made), strict=True))
+    return dict(zip(samples, ((each["cid"], each["kind"]) for each in made), strict=True))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_name_is_the_one_ipfs_unixfs_importer_gives(
-    name: str, samples: Mapping[str, Path], theirs: Mapping[str, str], publisher: Nearcast
+    name: str, samples: Mapping[str, Path], theirs: Mapping[str, tuple[str, str]], publisher: Nearcast
 ) -> None:
     in_place = ["--in-place"] if samples[name].stat().st_size > MIB * LEAVES_OF_TWO_LEVELS else []
-    assert publisher.add(samples[name], *in_place) == theirs[name]
+    assert publisher.add(samples[name], *in_place) == theirs[name][0]
 
 
-def test_the_samples_are_all_different(samples: Mapping[str, Path], theirs: Mapping[str, str]) -> None:
+def test_the_samples_are_what_they_are_called(
+    samples: Mapping[str, Path], theirs: Mapping[str, tuple[str, str]]
+) -> None:
     assert sorted(samples) == sorted(SAMPLES)
     assert len(set(theirs.values())) == len(SAMPLES)
+    kinds = {name: kind for name, (_, kind) in theirs.items()}
+    assert kinds["a folder as large as one may be"] == "directory"
+    assert kinds["a folder one byte larger"] == kinds["a HAMT with a HAMT in it"] == "hamt-sharded-directory"
 
 
 @pytest.mark.parametrize("name", [name for name in FILES_BYTES if name != "an empty file"])

@@ -44,7 +44,7 @@ FOLDERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def make_samples(folder: Path) -> dict[str, Path]:
-    crowd = crowded_folder(folder / "crowd", files=400)
+    crowd = crowded_folder(folder / "crowd", files=400, inner=300)
     return {
         "two levels of v0": random_file(folder / "large.bin", V0_LEAF_BYTES * (V0_WIDTH + 2) + 5, seed=1),
         "a file": random_file(folder / "file.bin", MIB + 12_345, seed=2),
@@ -69,6 +69,8 @@ def archives(samples: Mapping[str, Path], folder: Path) -> Mapping[str, tuple[st
         for car, (sample, settings) in zip(cars, cases.values(), strict=True)
     ]
     made = javascript("write_unixfs.mjs", wishes=jobs, packages=["ipfs-unixfs-importer", "@ipld/car"])
+    for job, each in zip(jobs, made, strict=True):
+        assert ("shardAboveBytes" in job) == (each["kind"] == "hamt-sharded-directory"), job
     roots = [str(each["cid"]) for each in made]
     return dict(zip(cases, zip(roots, cars, strict=True), strict=True))
 

@@ -120,7 +120,7 @@ def paths(folder: Path) -> dict[str, Path]:
     return {
         "file": random_file(folder / "file.bin", 3 * MIB + 9, seed=8),
         "tree": small_tree(folder / "tree"),
-        "crowd": crowded_folder(folder / "crowd", files=150),
+        "crowd": crowded_folder(folder / "crowd", files=150, inner=100),
     }
 
 

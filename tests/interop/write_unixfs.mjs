@@ -2,7 +2,7 @@
 //
 // stdin: [{path, car?, profile?, chunkBytes?, chunker?, layout?, width?, repeat?, leaves?, leafType?, cidVersion?,
 //          fanoutBits?, shardAboveBytes?, fieldOrder?, mode?, mtime?}]
-// stdout: [{cid}], one for each. Without `car` the blocks are hashed and forgotten.
+// stdout: [{cid, kind}], one for each, with the UnixFS type of the root or 'raw'. Without `car` the blocks are hashed and forgotten.
 import fs from 'node:fs'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -62,8 +62,10 @@ async function run (job) {
   if (job.mode !== undefined) metadata.mode = job.mode
   if (job.mtime !== undefined) metadata.mtime = { secs: BigInt(job.mtime), nsecs: 5 }
   let root
+  let kind
   for await (const made of importer(candidates(job.path, path.basename(job.path), metadata), blocks, settings(job))) {
     root = made.cid // the last one is the outermost
+    kind = made.unixfs?.type ?? 'raw'
   }
   if (job.car) {
     const { writer, out } = CarWriter.create([root])
@@ -74,7 +76,7 @@ async function run (job) {
     await writer.close()
     await written
   }
-  return { cid: root.toString() }
+  return { cid: root.toString(), kind }
 }
 
 const results = []
