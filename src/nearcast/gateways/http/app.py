@@ -17,7 +17,7 @@ from nearcast.gateways.http.content import Contents
 from nearcast.gateways.http.errors import error_response, told
 from nearcast.gateways.http.headers import preflight_headers
 from nearcast.gateways.http.hot import HotFiles
-from nearcast.gateways.http.landing import health_response, landing_response
+from nearcast.gateways.http.landing import health_response, icon_response, landing_response
 from nearcast.gateways.http.pipe import ClientGoneError, Pipes
 from nearcast.gateways.http.pouring import POURING_THREADS
 from nearcast.gateways.http.request import Request, RequestLine, Scope, checked, client_host, read_request
@@ -124,6 +124,8 @@ class HttpGateway:
             return await self._contents.response(request)
         if request.path == "/":
             return await landing_response(self._client.store, request)
+        if request.path == "/favicon.ico":
+            return icon_response()
         if request.path == "/health":
             return health_response()
         return told(404, "Not found", "there is nothing at this address", "content is at /ipfs/CID", request)

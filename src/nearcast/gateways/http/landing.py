@@ -9,11 +9,12 @@ from nearcast.content.cid import Cid
 from nearcast.content.store import Store
 from nearcast.gateways.http.headers import REVALIDATED, UNCACHED, page_headers
 from nearcast.gateways.http.listing import short
-from nearcast.gateways.http.page import page, size_text
+from nearcast.gateways.http.page import icon, page, size_text
 from nearcast.gateways.http.request import Request
 from nearcast.gateways.http.response import Response
 
 SHARES_MAX = 500  # guess: a page still shows them well
+ICON_CACHED = "public, max-age=86400"
 
 Share = tuple[str, Cid, int | None]
 """Name, root and size in bytes of something that this node shares."""
@@ -36,6 +37,11 @@ def health_response() -> Response:
     """For whoever watches the node: it answers, so it runs."""
     headers = page_headers("application/json", cache_control=UNCACHED, cors=False)
     return Response(200, headers, b'{"status": "ok"}\n')
+
+
+def icon_response() -> Response:
+    """Browsers ask for it whatever they look at."""
+    return Response(200, page_headers("image/svg+xml", cache_control=ICON_CACHED, cors=False), icon())
 
 
 def _size_bytes(store: Store, root: Cid) -> int | None:

@@ -107,7 +107,7 @@ def _row(entry: Listed) -> str:
     icon, slash = ("▸", "/") if entry.is_folder else ("·", "")
     name = escape(entry.name.encode("utf-8", "replace").decode())
     return (
-        f'<tr><td class="name"><a href="{link_to(entry.name)}"><i>{icon}</i><bdi>{name}{slash}</bdi></a></td>'
+        f'<tr><td class="name"><a href="{link_to(entry.name)}{slash}"><i>{icon}</i><bdi>{name}{slash}</bdi></a></td>'
         f'<td class="type">{kind}</td><td class="size">{size_text(entry.size_bytes)}</td></tr>'
     )
 

@@ -6,6 +6,14 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+CID_CHARACTERS_MIN = 20  # words of a language are shorter
+
+
+@cache
+def icon() -> bytes:
+    """The picture for the browser's tab, as SVG."""
+    return files("nearcast.gateways.http").joinpath("pages/icon.svg").read_bytes()
+
 
 @cache
 def _frame() -> Template:
@@ -24,10 +32,16 @@ def error_page(status: int, headline: str, message: str, fix: str | None) -> str
     body = f"""<main class="error">
 <p class="status">{status}</p>
 <h1>{escape(headline)}</h1>
-<p class="reason">{escape(message)}</p>
+<p class="reason">{escape(_sentence(message))}</p>
 {advice}
 </main>"""
     return page(f"{status} {headline}", body)
+
+
+def _sentence(message: str) -> str:
+    """A message begins small, as lines for programs do; a page's sentence begins large, unless with a name."""
+    first = message.partition(" ")[0]
+    return message[:1].upper() + message[1:] if len(first) < CID_CHARACTERS_MIN else message
 
 
 def size_text(size_bytes: int | None) -> str:
