@@ -1,5 +1,6 @@
 """The repairs of the iroh wheel: still needed, in place, and right."""
 
+import asyncio
 import ctypes
 import importlib.util
 import inspect
@@ -47,6 +48,7 @@ def test_the_repair_is_in_place() -> None:
     iroh_patch.apply()
     assert iroh_patch.is_applied()
     assert "memmove" in inspect.getsource(iroh_ffi._UniffiRustBufferBuilder.write)
+    assert inspect.getmodule(iroh_ffi._uniffi_rust_call_async) is iroh_patch
 
 
 @pytest.mark.parametrize(
@@ -70,13 +72,56 @@ def test_a_wheel_that_looks_different_is_left_alone(monkeypatch: pytest.MonkeyPa
             for i, byte in enumerate(value):
                 raise AssertionError(i, byte)
 
+    async def strange_call(future: object) -> None:
+        raise AssertionError(future)
+
     class NoSuchFields:
         _fields_ = ()
 
-    monkeypatch.setattr(iroh_patch, "_state", {"applied": False})
+    monkeypatch.setattr(iroh_patch, "_state", {"copying": False, "calling": False})
+    monkeypatch.setattr(iroh_ffi, "_uniffi_rust_call_async", strange_call)
     monkeypatch.setattr(iroh_ffi, "_UniffiRustBufferBuilder", Strange)
     monkeypatch.setattr(iroh_ffi, "_UniffiRustBuffer", NoSuchFields)
     original = Strange.write
     iroh_patch.apply()
     assert Strange.write is original
+    assert iroh_ffi._uniffi_rust_call_async is strange_call
     assert not iroh_patch.is_applied()
+
+
+def test_what_is_ready_at_once_does_not_starve_the_others() -> None:
+    def poll(_future: int, answer: Any, handle: int) -> None:
+        answer(handle, 0)
+
+    async def main() -> int:
+        turns = 0
+
+        async def take_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as tasks:
+            other = tasks.create_task(take_turns())
+            for _ in range(10 * iroh_patch.READY_IN_A_ROW_MAX):
+                await iroh_patch._poll(1, poll)
+            other.cancel()
+        return turns
+
+    assert asyncio.run(main()) >= 10
+
+
+def test_an_answer_after_the_loop_is_closed_is_dropped() -> None:
+    answers: list[tuple[Any, int]] = []
+
+    async def main() -> None:
+        async with asyncio.timeout(0.01):
+            await iroh_patch._poll(1, lambda _future, answer, handle: answers.append((answer, handle)))
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    ((_, handle),) = answers
+    iroh_patch._continue(handle, 1)  # raises nothing, and forgets the call
+    with pytest.raises(iroh_ffi.InternalError):
+        iroh_patch._continue(handle, 1)
