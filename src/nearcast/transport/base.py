@@ -1,9 +1,9 @@
 """A connection to a public key: the one interface, with two implementations (iroh: QUIC; memory: within a process).
 
-Both pass tests/transport/test_suite.py. Errors are ours: UnavailableError when the other side is unreachable, gone, or reset
-the stream; RemoteError when it ends a stream in the middle of what was due. Cancelling a read loses bytes: stop the
-stream afterwards. The other side sees a stream once something was sent on it. Keep both halves until they are over: one
-that is garbage collected tells the other side to stop. One operation at a time on each half.
+Both pass tests/transport/test_suite.py. Errors are ours: UnavailableError when the other side is unreachable, gone, or
+reset the stream; RemoteError when it ends a stream in the middle of what was due. Cancelling a read loses bytes: stop
+the stream afterwards. The other side sees a stream once something was sent on it. Keep both halves until they are over:
+one that is garbage collected tells the other side to stop. One operation at a time on each half.
 """
 
 from dataclasses import dataclass, field
