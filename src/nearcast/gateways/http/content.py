@@ -11,7 +11,7 @@ from nearcast.client import Client
 from nearcast.content.cid import DAG_PB, RAW, Cid, parse_cid
 from nearcast.content.nodes import DirectoryNode, FileNode, RawLeaf, ShardNode, SymlinkNode
 from nearcast.content.reader import Resolved
-from nearcast.errors import NotFoundError, UsageError
+from nearcast.errors import NearcastError, NotFoundError, UsageError
 from nearcast.gateways.http.conditions import none_match
 from nearcast.gateways.http.errors import NotCachedError, undisplayable
 from nearcast.gateways.http.files import File, file_response
@@ -37,6 +37,13 @@ class Contents:
 
     async def response(self, request: Request) -> Response:
         """The answer to a GET or HEAD below /ipfs/. Raises what error_response turns into an answer."""
+        try:
+            return await self._response(request)
+        except NearcastError:
+            self._hot.drop(request.path)
+            raise
+
+    async def _response(self, request: Request) -> Response:
         text, slash, path = request.path.removeprefix(PREFIX).partition("/")
         if not text:
             raise UsageError("a content name (CID) is missing", fix="the address is /ipfs/CID or /ipfs/CID/path")

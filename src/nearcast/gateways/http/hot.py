@@ -5,18 +5,15 @@ plain GET of something small, of something that the client has already, or of a 
 system has in memory; everything else is left to the loop. The loop alone writes here, this thread only reads, and every
 step of either is one operation of the interpreter.
 
-An entry is believed for FRESH_S, then the loop looks again: what was removed from the store is gone after that time.
-A file shared in place is believed only as long as its guard holds, which is checked for every request.
+An entry is believed for FRESH_S. Then one request goes the long way, through the loop, and renews or drops it, while
+the others are still answered from it: what was removed from the store is gone after that time. A file shared in place
+is believed only as long as its guard holds, which is checked for every request.
 """
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from nearcast.client import Client
 from nearcast.clock import Clock
-from nearcast.content.store.types import FileGuard, guard_of
-from nearcast.errors import ChangedError
 from nearcast.gateways.http.files import File, in_place_path, open_guarded
 from nearcast.gateways.http.headers import Headers, not_modified
 from nearcast.gateways.http.open_file import OpenFile
@@ -33,7 +30,11 @@ OPEN_FILES_MAX = 64  # of the process's descriptors, often 1024
 
 @dataclass(slots=True, eq=False)
 class HotFile:
-    """A file with its headers made: small with its `body`, large with the open `file` it starts in at `offset`."""
+    """A file with its headers made: small with its `body`, large with the open `file` it starts in at `offset`.
+
+    `guarded` is a file shared in place; it is unchanged while it has the `ctime_ns` it was found with. Everything that
+    happens to a file moves that time: a write, a new length, a new name, a deletion.
+    """
 
     etag: str
     headers: Headers
@@ -42,8 +43,8 @@ class HotFile:
     body: bytes | None
     file: OpenFile | None
     offset: int
-    in_place: str | None
-    guard: FileGuard | None
+    guarded: OpenFile | None
+    ctime_ns: int
     fresh_until_s: float
     is_used: bool = field(default=False)
 
@@ -56,11 +57,16 @@ class HotFiles:
         self._entries: dict[str, HotFile] = {}
         self._bytes = 0
         self._open_files = 0
+        self._buffer = bytearray()
 
     def answer(self, scope: Scope, proto: Proto) -> tuple[int, int] | None:
-        """Answers if it can at once: (status, bytes of body); None when it did nothing. Any thread."""
+        """Answers if it can at once: (status, bytes of body); None when it did nothing. One thread at a time."""
         entry = self._entries.get(scope.path)
-        if entry is None or scope.method != "GET" or scope.query_string or self._now() >= entry.fresh_until_s:
+        if entry is None or scope.method != "GET" or scope.query_string:
+            return None
+        now_s = self._now()
+        if now_s >= entry.fresh_until_s:
+            entry.fresh_until_s = now_s + FRESH_S
             return None
         get = scope.headers.get
         if get("service-worker") is not None or "application/vnd" in get("accept", "") or not _is_unchanged(entry):
@@ -74,7 +80,7 @@ class HotFiles:
             return 304, 0
         span = get("range")
         if span is not None:
-            return _answer_range(entry, span, proto) if get("if-range") is None else None
+            return self._answer_range(entry, span, proto) if get("if-range") is None else None
         if entry.body is None:
             return None
         proto.response_bytes(200, entry.headers, entry.body)
@@ -87,36 +93,62 @@ class HotFiles:
         entry = self._entry(client, file, headers, body)
         if entry is None:
             return
-        self._drop(path)
+        self.drop(path)
         self._entries[path] = entry
         self._bytes += len(body or b"")
-        self._open_files += entry.file is not None
+        self._open_files += entry.file is not None or entry.guarded is not None
         while self._bytes > BYTES_MAX or len(self._entries) > ENTRIES_MAX or self._open_files > OPEN_FILES_MAX:
             self._evict_one()
+
+    def drop(self, path: str) -> None:
+        """Forgets what was asked for by this path."""
+        entry = self._entries.pop(path, None)
+        if entry is not None:
+            self._bytes -= len(entry.body or b"")
+            self._open_files -= entry.file is not None or entry.guarded is not None
 
     def clear(self) -> None:
         """Forgets everything, at once."""
         for path in list(self._entries):
-            self._drop(path)
+            self.drop(path)
+
+    def _answer_range(self, entry: HotFile, header: str, proto: Proto) -> tuple[int, int] | None:
+        if entry.file is None:
+            return None
+        try:
+            span = select_range(header, entry.size_bytes)
+        except UnsatisfiableRangeError:
+            return None
+        if span is None or span.end - span.start > SMALL_BYTES:
+            return None
+        size_bytes = span.end - span.start
+        # granian copies the body, so one buffer serves all answers, as long as they ask for pieces of one size.
+        if len(self._buffer) != size_bytes:
+            self._buffer = bytearray(size_bytes)
+        if entry.file.read_cached_into(self._buffer, entry.offset + span.start) != size_bytes:
+            return None
+        if not _is_unchanged(entry):
+            return None
+        headers = [*entry.headers, ("content-range", span.content_range(entry.size_bytes))]
+        proto.response_bytes(206, headers, self._buffer)
+        return 206, size_bytes
 
     def _entry(self, client: Client, file: File, headers: Headers, body: bytes | None) -> HotFile | None:
         extent = client.extent(file.cid)
-        in_place = in_place_path(client, file.cid)
-        if extent is None and (body is None or in_place is not None):
+        is_in_place = in_place_path(client, file.cid) is not None
+        if extent is None and (body is None or is_in_place):
             return None
-        guard = _guard(in_place) if in_place is not None else None
-        opened = open_guarded(client, file.cid, extent.path) if extent is not None and body is None else None
-        client.extent(file.cid)  # still unchanged, so `guard` is the look of the file as it was shared
+        opened = open_guarded(client, file.cid, extent.path) if extent and (body is None or is_in_place) else None
         return HotFile(
             etag=file.etag,
             headers=[*headers, ("content-length", str(file.size_bytes))] if body is not None else headers,
             not_modified=not_modified(file.etag, hit=True),
             size_bytes=file.size_bytes,
             body=body,
-            file=opened,
+            file=opened if body is None else None,
             offset=extent.offset if extent is not None else 0,
-            in_place=str(in_place) if in_place is not None else None,
-            guard=guard,
+            guarded=opened if is_in_place else None,
+            ctime_ns=opened.ctime_ns() if opened is not None else 0,
             fresh_until_s=self._now() + FRESH_S,
         )
 
@@ -129,42 +161,8 @@ class HotFiles:
             entry = self._entries.pop(path)
             entry.is_used = False
             self._entries[path] = entry
-        self._drop(next(iter(self._entries)))
-
-    def _drop(self, path: str) -> None:
-        entry = self._entries.pop(path, None)
-        if entry is not None:
-            self._bytes -= len(entry.body or b"")
-            self._open_files -= entry.file is not None
-
-
-def _guard(path: Path) -> FileGuard:
-    try:
-        return guard_of(os.stat(path))
-    except OSError as error:
-        raise ChangedError("a file shared in place is gone") from error
+        self.drop(next(iter(self._entries)))
 
 
 def _is_unchanged(entry: HotFile) -> bool:
-    if entry.in_place is None:
-        return True
-    try:
-        return guard_of(os.stat(entry.in_place)) == entry.guard
-    except OSError:
-        return False
-
-
-def _answer_range(entry: HotFile, header: str, proto: Proto) -> tuple[int, int] | None:
-    if entry.file is None:
-        return None
-    try:
-        span = select_range(header, entry.size_bytes)
-    except UnsatisfiableRangeError:
-        return None
-    if span is None or span.end - span.start > SMALL_BYTES:
-        return None
-    data = entry.file.read_cached(span.end - span.start, entry.offset + span.start)
-    if data is None:
-        return None
-    proto.response_bytes(206, [*entry.headers, ("content-range", span.content_range(entry.size_bytes))], data)
-    return 206, len(data)
+    return entry.guarded is None or entry.guarded.ctime_ns() == entry.ctime_ns

@@ -34,12 +34,9 @@ class OpenFile:
         if self._looks() != self._seen:
             raise ChangedError("the file was changed while it was sent")
 
-    def read_cached(self, size_bytes: int, offset: int) -> bytes | None:
-        """The bytes if the system has them in memory and the file is unchanged, else None: somebody has to wait."""
-        buffer = bytearray(size_bytes)
-        if self.read_cached_into(buffer, offset) != size_bytes or self._looks() != self._seen:
-            return None
-        return bytes(buffer)
+    def ctime_ns(self) -> int:
+        """When anything last happened to the file."""
+        return os.fstat(self.descriptor).st_ctime_ns
 
     def read_cached_into(self, buffer: bytearray | memoryview, offset: int) -> int:
         """How many bytes the system had in memory: 0 when it would have to read the disk, or cannot tell."""
