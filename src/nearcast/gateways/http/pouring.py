@@ -11,7 +11,7 @@ and neither a slow disk nor a slow client holds anybody else up.
 
 Measured for 1 GiB in processor time, nginx with sendfile 0.35 s: granian's response_file 0.8 s, this 1.0 s, the same
 with `write` 1.3 s, in the event loop with `write` 1.6 s; in bytes per second nginx : response_file : this are about
-1 : 0.9 : 0.75. Splicing the file's own pages into the pipe costs 1.4 s, and could send a page that was changed after
+1 : 0.9 : 0.7. Splicing the file's own pages into the pipe costs 1.4 s, and could send a page that was changed after
 the check.
 """
 
