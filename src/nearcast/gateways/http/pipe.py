@@ -118,15 +118,17 @@ def _wake(waiting: asyncio.Future[None]) -> None:
 
 
 class Pipes:
-    """A private folder of pipes."""
+    """A private folder of pipes, made when the first one is needed."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="nearcast-http-"))
+        self._folder: Path | None = None
         self._numbers = itertools.count()
         self._open = 0
 
     def close(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
 
     @asynccontextmanager
     async def pipe(self) -> AsyncGenerator[Pipe, None]:
@@ -134,9 +136,10 @@ class Pipes:
         if self._open >= PIPES_MAX:
             raise BusyError(f"{PIPES_MAX} downloads are running already", fix="try again in a moment")
         try:
+            self._folder = self._folder or Path(tempfile.mkdtemp(prefix="nearcast-http-"))
             pipe = Pipe(self._folder / f"{next(self._numbers):x}")
         except OSError as error:
-            raise BusyError("this node is out of file descriptors", fix="try again in a moment") from error
+            raise BusyError(f"this node can open no pipe: {error.strerror}", fix="try again in a moment") from error
         self._open += 1
         try:
             yield pipe
