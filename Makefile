@@ -50,4 +50,4 @@ format: install ## Let ruff put the code into shape
 	@$(BIN)/ruff check --fix --quiet .
 
 clean: ## Remove everything that was installed or built here
-	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results.json
+	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/interop/node_modules bench/results.json
