@@ -27,7 +27,8 @@ from nearcast.content.store import Store
 
 KILLS = 200
 KILLS_PER_FOLDER = 10
-LIFE_S_MAX = 0.12  # long enough for some 50 acts, short enough that many die while opening
+ACTS_MAX = 10  # a session dies some moment after so many acknowledgements; with 0 mostly while it opens the store
+DELAY_S_MAX = 0.02  # two or three acts
 CHILD = Path(__file__).with_name("crash_child.py")
 
 
@@ -93,8 +94,10 @@ def live_and_die(pipes: tuple[IO[str], IO[str]], folder: Path, rng: random.Rando
     requests.write(json.dumps([str(folder), rng.randrange(1 << 40)]) + "\n")
     requests.flush()
     pid = json.loads(answers.readline())["pid"]
-    timer = threading.Timer(rng.uniform(0, LIFE_S_MAX), os.kill, (pid, signal.SIGKILL))
-    timer.start()
+    patience = rng.randrange(ACTS_MAX)
+    timer = threading.Timer(rng.uniform(0, DELAY_S_MAX), os.kill, (pid, signal.SIGKILL))
+    if patience == 0:
+        timer.start()
     heard = 0
     for line in answers:
         fields = json.loads(line)
@@ -103,6 +106,8 @@ def live_and_die(pipes: tuple[IO[str], IO[str]], folder: Path, rng: random.Rando
             break
         promises.hear(fields)
         heard += 1
+        if heard == patience:
+            timer.start()
     timer.join()
     return heard
 
@@ -128,7 +133,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
                 promises.check(store)
             assert {event for event, _ in shelf.events} <= {"store_rebuild"}
     print(f"{heard} acknowledgements")
-    assert heard > KILLS
+    assert heard > 2 * KILLS
 
 
 @pytest.mark.parametrize("seed", range(12))

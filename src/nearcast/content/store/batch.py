@@ -23,6 +23,7 @@ from nearcast.content.store.links import linked_keys
 from nearcast.content.store.outboard import encode_outboard
 from nearcast.content.store.pack import frame_head, outboard_key
 from nearcast.content.store.packs import PackSession
+from nearcast.content.store.pinlog import pin_line
 from nearcast.content.store.reading import Reading
 from nearcast.content.store.rows import CHANGED, FLAT, IN_PLACE, PACKED
 from nearcast.content.store.storing import NewObject, Storing, frame_bytes_of
@@ -206,7 +207,7 @@ class Batch:
             change.grow_pack(pack, size_bytes, live[pack])
         ids = list(stored.values())
         change.after.append(lambda: self._core.changed.difference_update(ids))
-        change.after.append(lambda: self._core.write_pins(pins))
+        change.after.append(lambda: self._core.note_pins([pin_line(pin) for pin in pins]))
 
 
 def outboard_to_write(core: Core, dag: FileDag) -> tuple[list[bytes], int]:

@@ -6,6 +6,7 @@ A crash before the commit leaves a tail that opening cuts off; one after it leav
 which opening unlinks. The old pack stays for one more call, for whoever was told its path a moment ago.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ def compact_some(core: Core, budget_bytes: int) -> int:
         retired, core.retired_packs = core.retired_packs, []
         for number in retired:
             core.unlink_pack(number)
+        core.empty_trash(math.inf)
         sweep_leaves(core)
         given_back = 0
         for number, size_bytes, live_bytes in _mostly_dead(core):

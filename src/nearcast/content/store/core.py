@@ -4,7 +4,6 @@ A change is a transaction plus what has to follow once it is durable: counters, 
 eviction queue, the marks of dead bytes in packs. None of that happens when the transaction fails.
 """
 
-import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,21 +13,23 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nearcast.clock import Clock
-from nearcast.content.cid import Cid
 from nearcast.content.store.descriptors import Descriptors
-from nearcast.content.store.disk import storing, sync_folder, write_synced
+from nearcast.content.store.disk import storing
 from nearcast.content.store.eviction import CachedQueue
 from nearcast.content.store.holding import Turned
 from nearcast.content.store.index import Index, Transaction
 from nearcast.content.store.layout import Layout
 from nearcast.content.store.leases import Leases
 from nearcast.content.store.packs import PackSet, remove_pack
+from nearcast.content.store.pinlog import Line, append_lines
 from nearcast.content.store.rows import CHANGED, IN_PLACE, Lookup, Row, prefix_of, rows_with
-from nearcast.content.store.types import Listener, Pin
+from nearcast.content.store.trash import Trash
+from nearcast.content.store.types import Listener
 
 if TYPE_CHECKING:
     from nearcast.content.store.partial import PartialFile
 
+UNLINKED_AT_ONCE = 50  # files unlinked while holding the lock: 1 to 10 ms
 SWEEP_START = (-(1 << 63), 0)  # the smallest key of the leaf index
 FACTS = ("next_id", "objects", "held_bytes", "cached_bytes", "absent", "leaves", "dangling", "scrub_id", "scrub_leaf")
 
@@ -92,9 +93,6 @@ class Change:
         )
 
     def save(self) -> None:
-        self.sql.run("delete from trash")  # of earlier changes, whose files are gone by now: see Core._apply
-        names = [(f"{key.hex()}{suffix}",) for key, suffix in self.trash]
-        self.sql.insert("insert or ignore into trash values %s", 1, names)
         for number, size_bytes in self.dead_bytes.items():
             live = self.sql.ask("update packs set live = live - ? where id = ? returning live", (size_bytes, number))
             if live == [(0,)]:
@@ -119,6 +117,7 @@ class Core:
         self.packs = PackSet(layout)
         self.queue = CachedQueue(quota_bytes)
         self.changed: set[int] = set()
+        self.trash = Trash(layout)
         self.unwanted: set[int] = set()  # asked to be removed while leased
         self.eviction_pauses = 0
         self.retired_packs: list[int] = []  # compacted away, to be unlinked
@@ -130,6 +129,7 @@ class Core:
 
     def load_facts(self) -> None:
         with self.index.transaction() as sql:
+            self.trash.load([text for (text,) in sql.ask("select path from trash")])
             sql.insert("insert or ignore into facts values %s", 2, [(name, int(name == "next_id")) for name in FACTS])
             self.facts = Counter(dict(sql.ask("select name, value from facts")))
 
@@ -141,9 +141,11 @@ class Core:
                 change = Change(sql, self.facts["next_id"])
                 yield change
                 change.save()
+                settled = self.trash.save(sql, change.trash)
                 for number in [each for each in change.empty_packs if self.packs.withdraw(each)]:
                     sql.run("delete from packs where id = ?", (number,))
                     change.after.append(partial(self.unlink_pack, number))
+            self.trash.saved(change.trash, settled)
             self._apply(change)
 
     def _apply(self, change: Change) -> None:
@@ -153,19 +155,14 @@ class Core:
         gone = set(change.gone)
         self.queue.add([each for each in change.appeared if each[0] not in gone])
         self.queue.discard(change.gone)
-        acts: list[Callable[[], None]] = [*change.after, partial(self._discard_files, change)]
+        acts: list[Callable[[], None]] = [*change.after, partial(self._bury, change)]
         for act in acts:
             try:
                 act()
             except OSError as error:  # the change itself is safe; the next opening of the store catches up
                 self.tell("store_leftover", f"the store could not clean up after a change: {error}")
 
-    def _discard_files(self, change: Change) -> None:
-        """Files lose their names only here, and get them only under the same lock: a name cannot be back by now."""
-        for key, suffix in change.trash:
-            path = self.layout.object(key, suffix)
-            path.unlink(missing_ok=True)
-            self.descriptors.forget([(key, suffix)])
+    def _bury(self, change: Change) -> None:
         for number, offsets in change.dead.items():
             self.packs.bury(number, offsets)
 
@@ -173,19 +170,19 @@ class Core:
         self.descriptors.forget([number])
         remove_pack(self.layout, number)
 
-    def write_pins(self, pins: list[Pin]) -> None:
-        """The small files that bring pins back when the index is lost."""
-        for pin in pins:
-            text = json.dumps({"name": pin.name, "created_unix_s": pin.created_unix_s})
-            fresh = self.layout.temporary / f"pin-{pin.root.v1}"
-            write_synced(fresh, text.encode())
-            fresh.replace(self.layout.pin(pin.root))
-        if pins:
-            sync_folder(self.layout.pins)
+    def note_pins(self, lines: list[Line]) -> None:
+        """Repeats a change of the pins where it outlives the index."""
+        if lines:
+            append_lines(self.layout.pin_log, lines)
 
-    def unlink_pins(self, roots: list[Cid]) -> None:
-        for root in roots:
-            self.layout.pin(root).unlink(missing_ok=True)
+    def empty_trash(self, budget_s: float) -> None:
+        """Unlinks files of dropped objects, a few at a time, for about so long."""
+        end_s = self.clock.monotonic_s() + budget_s
+        while len(self.trash):
+            with self.index.lock:
+                self.descriptors.forget(self.trash.unlink_some(UNLINKED_AT_ONCE))
+            if self.clock.monotonic_s() >= end_s:
+                return
 
     def save_changed(self) -> None:
         """Writes down which of the user's files were found changed."""

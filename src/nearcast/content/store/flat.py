@@ -6,6 +6,7 @@ that was just given is never taken away by a removal that came before it.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from nearcast.content.store.core import Core
 from nearcast.content.store.disk import sync_folder, write_all, write_synced
 from nearcast.content.store.rows import ABSENT
 
+SYNCS_AT_ONCE = 8  # filesystems with a journal commit the syncs of several threads together
 INTENT_SUFFIX = ".intent"
 
 
@@ -50,12 +52,9 @@ class FlatFiles:
 
     def sync(self) -> None:
         """Makes the files' bytes durable. Readers and other writers go on meanwhile."""
-        for path, _, _ in self._moves:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        if self._moves:
+            with ThreadPoolExecutor(min(SYNCS_AT_ONCE, len(self._moves))) as threads:
+                list(threads.map(_sync, [path for path, _, _ in self._moves]))
 
     def rename(self) -> None:
         """Gives the files their names; call it under the index's lock."""
@@ -68,6 +67,7 @@ class FlatFiles:
             if target.parent not in folders:
                 make_folder(target.parent)
                 folders.add(target.parent)
+            self._core.trash.reclaim((key, suffix))
             path.rename(target)
             self._done.append((key, suffix))
         for folder in folders:
@@ -90,6 +90,14 @@ class FlatFiles:
                     self._core.layout.object(key, suffix).unlink(missing_ok=True)
         if self._intent is not None:
             self._intent.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_intent(temporary: Path, keys: list[bytes]) -> Path:

@@ -13,7 +13,7 @@ temporary/               files that are being written, and intents (commit.py); 
 
 from pathlib import Path
 
-from nearcast.content.cid import Cid, decode_cid, parse_cid
+from nearcast.content.cid import decode_cid, parse_cid
 from nearcast.errors import StoreError, UsageError
 
 FORMAT = "nearcast-store 1"
@@ -30,12 +30,12 @@ class Layout:
         self.suspect = data_dir / "index.suspect"  # its presence asks the next opening for a rebuild
         self.objects = data_dir / "objects"
         self.packs = data_dir / "packs"
-        self.pins = data_dir / "pins"
+        self.pin_log = data_dir / "pins.log"
         self.temporary = data_dir / "temporary"
 
     def create(self) -> None:
         """Makes the folders. Raises StoreError when what is there has another format."""
-        for folder in (self.root, self.objects, self.packs, self.pins, self.temporary):
+        for folder in (self.root, self.objects, self.packs, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
         if not self.format.exists():
             self.format.write_text(FORMAT + "\n")
@@ -56,16 +56,13 @@ class Layout:
     def dead(self, number: int) -> Path:
         return self.packs / f"{number:08d}.dead"
 
-    def pin(self, root: Cid) -> Path:
-        return self.pins / str(root.v1)
-
     def pack_numbers(self) -> list[int]:
         names = (path.stem for path in self.packs.glob("*.car"))
         return sorted(int(name) for name in names if name.isdigit())
 
 
 def key_of_name(name: str) -> bytes | None:
-    """The key of an object's or pin's file name; None when it is not one of ours."""
+    """The key of an object's file name; None when it is not one of ours."""
     try:
         return parse_cid(name).v1.to_bytes()
     except UsageError:

@@ -81,6 +81,7 @@ class PartialFile:
             return  # it came another way
         part, data = layout.object(self.key, ".part"), layout.object(self.key, ".data")
         intent = write_intent(layout.temporary, [self.key])
+        core.trash.reclaim((self.key, ".data"))
         part.rename(data)
         try:
             sync_folder(data.parent)
@@ -221,6 +222,7 @@ def _shared(core: Core, reading: Reading, dag: FileDag, row: Row | None) -> tupl
     key = dag.root.v1.to_bytes()
     is_new = row is None or row.place != PARTIAL or not _has_size(core.layout.object(key, ".part"), row.size_bytes)
     if is_new:
+        core.trash.reclaim((key, ".bits"))
         core.layout.object(key, ".bits").unlink(missing_ok=True)
         _create(core, reading, dag)
     row = core.lookup.fresh_row(key)

@@ -1,11 +1,10 @@
 """The index from the files alone.
 
 Packs are scanned and every block in them is hashed; outboards say what flat files, arriving files and files in place
-are; pins are small files of their own. What was removed from packs stays removed (packs.py). The new index is made
+are; pins have a log of their own. What was removed from packs stays removed (packs.py). The new index is made
 beside the old one and takes its name when it is whole, so a crash in between starts over.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from nearcast.content.store.layout import Layout, key_of_name
 from nearcast.content.store.links import linked_keys
 from nearcast.content.store.outboard import Outboard, Read
 from nearcast.content.store.pack import HEADER, Frame, scan
+from nearcast.content.store.pinlog import read_pins
 from nearcast.content.store.reading import Reading
 from nearcast.content.store.rows import FLAT, IN_PLACE, PACKED, PARTIAL
 from nearcast.content.store.storing import NewObject, Storing, frame_bytes_of
@@ -165,28 +165,11 @@ def make_index(layout: Layout, *, quota_bytes: int, clock: Clock, tell: Listener
     index = Index(fresh)
     try:
         core = Core(layout, index, quota_bytes=quota_bytes, clock=clock, listener=tell)
-        Rebuild(core).run(read_pins(layout, tell))
+        Rebuild(core).run(read_pins(layout.pin_log)[0])
         core.descriptors.close()
     finally:
         index.close()
     return fresh
-
-
-def read_pins(layout: Layout, tell: Listener) -> list[Pin]:
-    """The pins that their small files tell of. One whose text is damaged still pins."""
-    pins = []
-    for path in sorted(layout.pins.iterdir()):
-        key = key_of_name(path.name)
-        if key is None:
-            continue
-        try:
-            fields = json.loads(path.read_bytes())
-            name, created = str(fields["name"]), float(fields["created_unix_s"])
-        except (ValueError, KeyError, TypeError):
-            tell("store_damaged", f"the pin {path.name} is damaged: it is kept without its name")
-            name, created = "", 0.0
-        pins.append(Pin(decode_cid(key), name, created))
-    return pins
 
 
 def rebuild_open(core: Core) -> None:

@@ -17,8 +17,9 @@ from nearcast.content.store.core import Change, Core
 from nearcast.content.store.disk import is_damaged, sync_folder
 from nearcast.content.store.flat import INTENT_SUFFIX
 from nearcast.content.store.index import SIDE_FILES, Index
-from nearcast.content.store.layout import Layout, key_of_name
+from nearcast.content.store.layout import Layout
 from nearcast.content.store.packs import remove_pack
+from nearcast.content.store.pinlog import match_log
 from nearcast.content.store.rebuild import make_index
 from nearcast.content.store.removal import lose_beyond
 from nearcast.content.store.rows import ABSENT, FLAT, PARTIAL, rows_of
@@ -38,7 +39,7 @@ def open_index(layout: Layout, *, quota_bytes: int, clock: Clock, tell: Listener
             if not is_damaged(error):
                 raise
             set_aside(layout, str(error), tell)
-    elif any(any(folder.iterdir()) for folder in (layout.packs, layout.objects, layout.pins)):
+    elif any(any(folder.iterdir()) for folder in (layout.packs, layout.objects)) or layout.pin_log.exists():
         tell("store_rebuild", "the store's index is missing: it is rebuilt from the files")
     fresh = make_index(layout, quota_bytes=quota_bytes, clock=clock, tell=tell)
     for suffix in SIDE_FILES:
@@ -78,18 +79,11 @@ def set_aside(layout: Layout, reason: str, tell: Listener) -> Path:
 
 def recover(core: Core) -> None:
     """Brings the files in line with a sound index."""
-    _empty_trash(core)
     _settle_intents(core)
     for path in core.layout.temporary.iterdir():
         path.unlink()
     match_packs(core)
     _match_pins(core)
-
-
-def _empty_trash(core: Core) -> None:
-    for (name,) in core.index.ask("select path from trash"):
-        key, dot, suffix = name.partition(".")
-        core.layout.object(bytes.fromhex(key), dot + suffix).unlink(missing_ok=True)
 
 
 def _settle_intents(core: Core) -> None:
@@ -114,6 +108,7 @@ def _unlink(core: Core, key: bytes, suffixes: tuple[str, ...]) -> None:
 
 def _finish_partial(change: Change, core: Core, row_id: int, key: bytes) -> None:
     """Its last leaf was synced before the file got its name; only the commit was missing."""
+    core.trash.reclaim((key, ".data"))
     change.sql.run("update objects set place = ? where id = ?", (FLAT, row_id))
     core.layout.object(key, ".bits").unlink(missing_ok=True)
 
@@ -141,10 +136,6 @@ def match_packs(core: Core) -> None:
 
 
 def _match_pins(core: Core) -> None:
-    """The index is the truth while it is sound: the files follow it."""
-    pins = {bytes(key): Pin(decode_cid(key), name, at) for key, name, at in core.index.ask("select * from pins")}
-    found = {key_of_name(path.name): path for path in core.layout.pins.iterdir()}
-    for key, path in found.items():
-        if key not in pins:
-            path.unlink()
-    core.write_pins([pin for key, pin in pins.items() if key not in found])
+    """The index is the truth while it is sound: the log follows it."""
+    rows = core.index.ask("select cid, name, created from pins")
+    match_log(core.layout.pin_log, [Pin(decode_cid(key), name, created) for key, name, created in rows])

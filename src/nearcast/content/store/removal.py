@@ -6,6 +6,7 @@ transactions. A crash in between leaves some objects as ordinary cached content,
 Leased objects are not dropped. Those that someone asked to remove are remembered and go with the next `evict`.
 """
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,11 @@ from nearcast.content.store.core import Change, Core
 from nearcast.content.store.disk import storing
 from nearcast.content.store.holding import grouped, release
 from nearcast.content.store.index import slices
+from nearcast.content.store.pinlog import unpin_line
 from nearcast.content.store.rows import ABSENT, COLUMNS, OURS, Row, rows_of, rows_with
 from nearcast.content.store.storing import leave_place
 
+UNLINK_S_MAX = 0.2  # a removal unlinks for so long itself; the upkeep does the rest
 REMOVED_AT_ONCE = 500  # objects a transaction: some 10 ms of work
 
 
@@ -46,6 +49,7 @@ def remove(core: Core, roots: Iterable[Cid]) -> int:
             pending += drop.objects(ids)
             core.unwanted |= drop.leased
         dropped += drop.count
+    core.empty_trash(UNLINK_S_MAX)
     return dropped
 
 
@@ -65,6 +69,7 @@ def evict(core: Core) -> int:
         if not ids:
             break
         _evict(core, ids)
+    core.empty_trash(math.inf)
     return before - core.facts["cached_bytes"]
 
 
@@ -127,7 +132,7 @@ def _unpin(core: Core, change: Change, keys: list[bytes]) -> list[Row]:
     rows = list(rows_of(sql, pinned).values())
     change.releases(release(sql, Counter(row.id for row in rows)))
     cids = [row.cid for row in rows]
-    change.after.append(lambda: core.unlink_pins(cids))
+    change.after.append(lambda: core.note_pins([unpin_line(cid) for cid in cids]))
     return rows
 
 

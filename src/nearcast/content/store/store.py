@@ -33,6 +33,7 @@ from nearcast.content.store.rows import Row
 from nearcast.content.store.scrub import Scrub
 from nearcast.content.store.types import Extent, Listener, ObjectStat, Pin, ScrubReport, Usage
 
+CLOSE_S_MAX = 1.0  # unlinking of dropped files while closing; the next opening goes on
 log = logging.getLogger(__name__)
 
 
@@ -72,6 +73,7 @@ class Store:
         """Releases everything. Nothing is lost by not calling it."""
         with storing():
             self._core.save_changed()
+            self._core.empty_trash(CLOSE_S_MAX)
         self._core.descriptors.close()
         self._core.index.close()
         self._lock.release()
