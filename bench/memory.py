@@ -22,7 +22,7 @@ def rows(only: str | None) -> Iterator[Row]:
         with running("share", str(served), "--data-dir", data_dir, "--http", "127.0.0.1:0", "--no-lan") as node:
             yield Row(IDLE, memory_bytes(node.pid) / MIB, "MiB", 120, lower_is_better=True)
             reset_peak(node.pid)
-            drain(node.ready["http_url"])
+            drain(node.ready["shared"][0]["url"])
             yield Row(SERVING, memory_bytes(node.pid, "VmHWM") / MIB, "MiB", 250, lower_is_better=True)
 
 
