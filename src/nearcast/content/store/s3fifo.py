@@ -72,13 +72,16 @@ class S3Fifo:
 
     def evict(self, protected: Container[int] = ()) -> int | None:
         """Removes and returns the next one to go; None when there is none, or all that are left are protected."""
-        spared = 0
-        while spared <= len(self) * (HITS_MAX + 1) and len(self):
-            small_first = self._small and (self._small_bytes > self._small_room_bytes or not self._main)
-            key = self._turn_small(protected) if small_first else self._turn_main(protected)
+        turns_max = (
+            2 * (HITS_MAX + 1) * len(self)
+        )  # each may use up its hits, and pass from the small queue to the main
+        for turn in range(turns_max):
+            small_is_due = self._small_bytes >= self._small_room_bytes or not self._main
+            main_is_stuck = turn > (HITS_MAX + 1) * len(self._main)  # all of it is protected
+            take_small = bool(self._small) and (small_is_due or main_is_stuck)
+            key = self._turn_small(protected) if take_small else self._turn_main(protected)
             if key is not None:
                 return key
-            spared += 1
         return None
 
     def _turn_small(self, protected: Container[int]) -> int | None:
