@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Person
 
+from nearcast.cli.getting import wanted
 from nearcast.clock import SystemClock
 from nearcast.content.store import Store
-from nearcast.errors import NearcastError
+from nearcast.errors import NearcastError, UsageError
 from nearcast.keys import new_identity
 from nearcast.overlay.peers import format_peer
 from nearcast.transport.base import Connection, Endpoint, Stream
@@ -29,22 +30,21 @@ CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("command", "text"),
     [
-        CID[:-1],
-        CID[:-1] + "1",
-        "nearcast://",
-        f"nearcast://abc@127.0.0.1:1/{CID}",
-        "http://127.0.0.1/page.html",
-        "ftp://127.0.0.1/x",
-        "",
-        "../etc/passwd",
-        "bafk\x1b[2J",
+        ("get", CID[:-1]),
+        ("cat", CID[:-1] + "1"),
+        ("ls", "nearcast://"),
+        ("get", f"nearcast://abc@127.0.0.1:1/{CID}"),
+        ("cat", "http://127.0.0.1/page.html"),
+        ("ls", "ftp://127.0.0.1/x"),
+        ("get", ""),
+        ("cat", "../etc/passwd"),
+        ("pin", "bafk\x1b[2J"),
     ],
 )
-@pytest.mark.parametrize("command", ["get", "cat", "ls"])
 def test_a_mistyped_link_or_cid(reader: Person, command: str, text: str) -> None:
-    ended = reader.run(command, text)
+    ended = reader.run(*(("pin", "add") if command == "pin" else (command,)), text)
     assert ended.code == 2
     assert "\x1b" not in ended.line()
 
@@ -132,7 +132,7 @@ def test_a_port_in_use(publisher: Person, option: str) -> None:
 def test_a_store_that_another_process_has(publisher: Person) -> None:
     (publisher.home / "page.html").write_text("<p>")
     with Store.open(publisher.data_dir, quota_bytes=1 << 30, clock=SystemClock()):
-        for command in (("add", "page.html"), ("pin", "ls"), ("up", "--no-lan"), ("status",), ("ls", CID)):
+        for command in (("add", "page.html"), ("up", "--no-lan"), ("status",), ("ls", CID)):
             ended = publisher.run(*command)
             assert ended.code == 7, ended.stderr
             assert str(os.getpid()) in ended.line()
@@ -297,8 +297,14 @@ def test_a_destination_in_a_folder_that_is_not_there(reader: Person) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-", "a-b", "5", "9-5", "1-2-3"])
-def test_a_range_that_is_none(reader: Person, text: str) -> None:
-    assert reader.get(CID, "-", f"--range={text}").code == 2
+def test_a_range_that_is_none(text: str) -> None:
+    with pytest.raises(UsageError):
+        wanted(CID, Path("-"), [], text, overwrite=False)
+
+
+def test_a_range_that_ends_before_it_starts(reader: Person) -> None:
+    ended = reader.get(CID, "-", "--range", "9-5")
+    assert (ended.code, ended.line()) == (2, "nearcast: --range: '9-5' ends before it starts")
 
 
 def test_a_configuration_that_makes_no_sense(publisher: Person) -> None:

@@ -58,3 +58,10 @@ def test_programs_read_one_object() -> None:
 def test_a_closed_pipe_is_seen_even_in_a_group() -> None:
     assert is_closed_pipe(BaseExceptionGroup("tasks", [BrokenPipeError()]))
     assert not is_closed_pipe(ConnectionResetError())
+    assert not is_closed_pipe(SystemExit(1))
+
+
+def test_a_closed_pipe_is_seen_behind_an_exit() -> None:
+    ended = SystemExit(1)
+    ended.__context__ = BrokenPipeError()
+    assert is_closed_pipe(ended)

@@ -70,9 +70,9 @@ def test_for_people_the_command_to_paste_stands_alone(publisher: Person) -> None
         lines.append(sharing.next_line())
     at = next(number for number, line in enumerate(lines) if line.startswith("nearcast get nearcast://"))
     assert (lines[at - 1], lines[at + 1]) == ("", "")
-    assert any(line.startswith("  Published     site   3 files, ") for line in lines)
-    assert any(line.startswith("  This machine  http://127.0.0.1:") for line in lines)
-    assert sharing.end().text.splitlines()[-1].startswith("Nobody asked for anything")
+    assert any(line.startswith("  Published site: 3 files, ") for line in lines)
+    assert any(line.startswith("    http://127.0.0.1:") for line in lines)
+    assert sharing.end().text.splitlines()[-1].startswith("  Nobody asked for anything")
 
 
 def test_a_single_file_keeps_its_name(publisher: Person, reader: Person) -> None:
@@ -127,16 +127,14 @@ def test_cat_and_ls_reach_the_holder_and_head_ends_them_quietly(publisher: Perso
 
 
 def test_a_killed_get_goes_on_where_it_was(publisher: Person, reader: Person) -> None:
-    size_bytes = 300 * MEBIBYTE
+    size_bytes = 200 * MEBIBYTE
     original = publisher.home / "large.bin"
-    with original.open("wb") as file:
-        for number in range(300):
-            file.write(random.Random(number).randbytes(MEBIBYTE))
+    original.write_bytes(random.Random(6).randbytes(size_bytes))
     _, ready = publisher.share("large.bin")
     link = ready["shared"][0]["link"]
     first = reader.start("get", link, "--no-lan", "--json")
     deadline_s = time.monotonic() + DEADLINE_S
-    while disk_bytes(reader.data_dir) < size_bytes // 3:
+    while not list(reader.data_dir.rglob("*.bits")):  # the first checkpoint is durable
         assert first.process.poll() is None, "it was done before it could be killed"
         assert time.monotonic() < deadline_s
     assert first.end(signal.SIGKILL).code == -signal.SIGKILL
@@ -146,6 +144,30 @@ def test_a_killed_get_goes_on_where_it_was(publisher: Person, reader: Person) ->
     assert second.json["reused"] > 0
     assert second.json["verified"] < size_bytes
     assert filecmp.cmp(reader.home / "large.bin", original, shallow=False)
+
+
+def test_ctrl_c_ends_a_get_and_the_next_goes_on(publisher: Person, reader: Person) -> None:
+    (publisher.home / "large.bin").write_bytes(random.Random(5).randbytes(100 * MEBIBYTE))
+    _, ready = publisher.share("large.bin")
+    link = ready["shared"][0]["link"]
+    started = reader.start("get", link, "--no-lan")
+    while disk_bytes(reader.data_dir) < 20 * MEBIBYTE:
+        assert started.process.poll() is None, "it was done before it could be interrupted"
+    ended = started.end(signal.SIGINT)
+    assert (ended.code, ended.line()) == (130, "nearcast: interrupted")
+    assert list(reader.home.iterdir()) == [reader.data_dir]
+    assert reader.get(link, "--json").json["reused"] > 0
+
+
+def test_ctrl_c_ends_an_import(publisher: Person) -> None:
+    with (publisher.home / "huge.bin").open("wb") as file:
+        file.truncate(1 << 40)  # sparse: hashing it would take an hour
+    sharing = publisher.start("share", "huge.bin", "--http", "127.0.0.1:0", "--no-lan")
+    while not (publisher.data_dir / "running.json").exists():
+        assert sharing.process.poll() is None
+    ended = sharing.end(signal.SIGINT)
+    assert (ended.code, ended.line()) == (130, "nearcast: interrupted")
+    assert publisher.run("pin", "ls", "--json").json == {"pins": []}
 
 
 def disk_bytes(folder: Path) -> int:
@@ -213,6 +235,15 @@ def test_a_lying_web_server_is_named_and_the_file_is_right(publisher: Person, re
     assert got.code == 0, got.stderr
     assert len(got.json["liars"]) == 1
     assert filecmp.cmp(reader.home / "right.mp4", publisher.home / "film.mp4", shallow=False)
+
+
+def test_a_gateway_is_one_of_the_sources(publisher: Person, reader: Person) -> None:
+    original = site(publisher.home / "site")
+    _, ready = publisher.share("site")
+    shared = ready["shared"][0]
+    got = reader.get(shared["cid"], "copy", "--from", shared["url"].partition("/ipfs/")[0], "--json")
+    assert got.code == 0, got.stderr
+    assert_same_site(reader.home / "copy", original)
 
 
 def test_a_gateway_address_is_a_link(publisher: Person, reader: Person) -> None:

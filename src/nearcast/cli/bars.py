@@ -23,7 +23,8 @@ from nearcast.cli.tally import Share, Tally
 
 REFRESHES_PER_S = 8
 RATE_WINDOW_S = 2.0  # a rate over less jumps, over more lags behind a source that stopped
-NAME_COLUMNS, BAR_COLUMNS, RATE_COLUMNS, AMOUNT_COLUMNS, LAST_COLUMNS = 24, 24, 10, 18, 13  # 97 with what is between
+NAME_COLUMNS, BAR_COLUMNS, RATE_COLUMNS, AMOUNT_COLUMNS, LAST_COLUMNS = 24, 22, 10, 17, 16  # 97 with what is between
+FORECAST_FROM = 0.01  # of the whole: before that, nobody knows how long it will take
 
 
 class Rate:
@@ -88,17 +89,10 @@ class FetchBars:
     def _total_row(self, now_s: float) -> tuple[Text, ProgressBar | Text, Text, Text, Text]:
         done, total = self._tally.done_bytes, self._tally.total_bytes
         rate = self._rate("", now_s, self._tally.verified_bytes)
-        left = seconds_text((total - done) / rate) + " left" if total and rate and done < total else ""
         amount = bytes_text(done) if total is None else f"{bytes_text(done)} of {bytes_text(total)}"
-        share = "" if total is None else percent_text(done, total)
-        bar = self._bar(done, "green")
-        return (
-            Text("  total", style="bold"),
-            bar,
-            Text(rate_text(rate, 1)),
-            Text(amount, style="bold"),
-            Text(left or share),
-        )
+        last = "" if total is None else _forecast(done, total, rate)
+        name, bar = Text("  total", style="bold"), self._bar(done, "green")
+        return name, bar, Text(rate_text(rate, 1)), Text(amount, style="bold"), Text(last)
 
     def _bar(self, done: int, colour: str) -> ProgressBar:
         total = self._tally.total_bytes
@@ -111,6 +105,13 @@ class FetchBars:
 
     def _rate(self, name: str, now_s: float, total_bytes: int) -> float:
         return self._rates.setdefault(name, Rate()).at(now_s, total_bytes)
+
+
+def _forecast(done: int, total: int, rate: float) -> str:
+    """How long it still takes, or how far it is where that is not known."""
+    if rate > 0 and FORECAST_FROM * total < done < total:
+        return f"{seconds_text((total - done) / rate)} left"
+    return percent_text(done, total)
 
 
 def _state(share: Share) -> str:

@@ -15,11 +15,11 @@ def register(app: typer.Typer) -> None:
     @command(app, "cat")
     def cat(call: Call, link: LinkArgument, peers: Peers = None, no_lan: NoLan = False) -> None:
         """Write a file to stdout, from here or from whoever has it."""
-        import uvloop
-
         from nearcast.naming.link import parse_link
 
         parse_link(link)  # a mistyped link is told before anything is opened
+        import uvloop
+
         uvloop.run(_cat(call, link, options.settings(peers=peers, no_lan=no_lan)))
 
 

@@ -19,12 +19,21 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells report
 EXIT_UNEXPECTED = 1
 TRACEBACK_VARIABLE = "NEARCAST_TRACEBACK"
 
+
+class InterruptedByUserError(NearcastError):
+    """Ctrl-C, before the command was done."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def explained(error: BaseException) -> NearcastError:
     """The error in our own terms: the first cause of a group, a translated OSError, or a bug with a hint."""
     error = _first_of_group(error)
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptedByUserError("interrupted", fix="run it again: what was done so far is kept")
     if isinstance(error, NearcastError):
         return error
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
@@ -58,8 +67,9 @@ def show_traceback(error: BaseException) -> bool:
 
 
 def is_closed_pipe(error: BaseException) -> bool:
-    """The reader of our output has gone (`| head`): nothing is wrong."""
-    return isinstance(_first_of_group(error), BrokenPipeError)
+    """The reader of our output has gone (`| head`): nothing is wrong. typer makes an exit with code 1 of it."""
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return cause is not None and isinstance(_first_of_group(cause), BrokenPipeError)
 
 
 def _first_of_group(error: BaseException) -> BaseException:

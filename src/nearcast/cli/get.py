@@ -40,6 +40,9 @@ def register(app: typer.Typer) -> None:
 
         PATH is the link's own name in this folder unless given. Interrupted, it goes on from there when started again.
         """
+        from nearcast.naming.link import parse_link
+
+        parse_link(link)  # a mistyped link is told before anything large is loaded
         import uvloop
 
         from nearcast.cli.getting import run_get, wanted

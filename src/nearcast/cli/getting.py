@@ -74,13 +74,26 @@ def wanted(link_text: str, path: Path | None, urls: list[str], range_text: str |
     """The wish, checked before anything is opened. Raises UsageError."""
     link = parse_link(link_text)
     byte_range = _parse_range(range_text) if range_text is not None else None
-    for url in urls:
-        if not re.match(r"https?://[^/]", url):
-            raise UsageError(f"--from: {url!r} is not an http address", fix="give one like http://host/path/file")
+    gateways, files = _sorted_out(urls)
+    link = replace(link, gateways=(*link.gateways, *gateways))
     destination = None if path == STANDARD_OUTPUT else (path or Path(link.suggested_name)).absolute()
     if destination is not None:
         _check_destination(destination, overwrite=overwrite)
-    return Wish(link, destination, tuple(urls), byte_range, overwrite)
+    return Wish(link, destination, files, byte_range, overwrite)
+
+
+def _sorted_out(urls: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(gateways, files): an address without a path is a gateway, which has whatever it has by name."""
+    gateways, files = list[str](), list[str]()
+    for url in urls:
+        match = re.fullmatch(r"(https?://[^/?#\s]+)/?(.*)", url)
+        if not match:
+            raise UsageError(f"--from: {url!r} is not an http address", fix="give one like http://host/path/file")
+        if match[2]:
+            files.append(url)
+        else:
+            gateways.append(match[1])
+    return tuple(gateways), tuple(files)
 
 
 def _check_destination(destination: Path, *, overwrite: bool) -> None:
@@ -102,15 +115,23 @@ def _parse_range(text: str) -> WantedRange:
 
 async def run_get(output: Output, config: Config, wish: Wish) -> None:
     """Fetch, write, and say so."""
-    async with _node_for(config, wish) as (node, link):
-        report = await _fetched(output, node, replace(wish, link=link))
-        await _delivered(output, node, wish, report)
-    if node.config.data_dir == wish.private_folder:
-        await asyncio.to_thread(shutil.rmtree, wish.private_folder)
+    try:
+        async with _node_for(config, wish) as (node, link):
+            report = await _fetched(output, node, replace(wish, link=link))
+            await _delivered(output, node, wish, report)
+    except (NotFoundError, UsageError):  # nothing has come, or nothing is to come: there is nothing to go on from
+        _discard(wish.private_folder)
+        raise
+    _discard(wish.private_folder)
     if wish.destination is not None:
         fields = report_fields(report) | {"path": str(wish.destination)}
         lines = summary_lines(report, str(wish.destination))
         output.result(fields, lines=lines, essential=[str(wish.destination)])
+
+
+def _discard(private_folder: Path) -> None:
+    if private_folder.is_dir():
+        shutil.rmtree(private_folder)
 
 
 @asynccontextmanager

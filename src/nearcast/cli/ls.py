@@ -15,11 +15,11 @@ def register(app: typer.Typer) -> None:
     @command(app, "ls")
     def ls(call: Call, link: LinkArgument, peers: Peers = None, no_lan: NoLan = False) -> None:
         """List a folder, from here or from whoever has it: size, name, and CID of each entry."""
-        import uvloop
-
         from nearcast.naming.link import parse_link
 
         name = parse_link(link).suggested_name
+        import uvloop
+
         found = uvloop.run(_ls(call, link, options.settings(peers=peers, no_lan=no_lan)))
         entries = found["entries"] if found["kind"] == "folder" else [found | {"name": name}]
         width = max((len(_size(entry)) for entry in entries), default=0)

@@ -65,11 +65,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = build()(list(arguments), prog_name="nearcast", standalone_mode=False)
         sys.stdout.flush()
+        if code == failure.EXIT_INTERRUPTED:  # how typer tells of a KeyboardInterrupt
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
-    except KeyboardInterrupt:
-        return failure.EXIT_INTERRUPTED
-    except typer.Abort:
-        return failure.EXIT_INTERRUPTED
     except BaseException as error:  # noqa: BLE001 - the last line of defence: people get one line, never a traceback
         return _failed(error, as_json=as_json)
 
@@ -88,6 +86,8 @@ def _failed(error: BaseException, *, as_json: bool) -> int:
         return 0
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else failure.EXIT_UNEXPECTED
+    if isinstance(error, typer.Abort):
+        error = KeyboardInterrupt()
     explained = _usage(error) if isinstance(error, TyperException) else failure.explained(error)
     failure.show_traceback(error)
     failure.report(explained, as_json=as_json, stdout=sys.stdout, stderr=sys.stderr)

@@ -44,13 +44,12 @@ class Published:
         """For people: what, where for browsers, and a line to paste into another terminal."""
         size = f"{count_text(self.imported.files, 'file')}, {bytes_text(self.imported.size_bytes)}"
         yield ""
-        yield f"  Published     {printable(self.link.suggested_name)}   {size}"
-        yield f"  Name          {self.imported.root}"
+        yield f"  Published {printable(self.link.suggested_name)}: {size}"
         if self.here_url:
-            yield f"  This machine  {self.here_url}"
-        for url in self.lan_urls:
-            yield f"  Same network  {url}"
-        yield "  Any machine with nearcast:"
+            yield f"  This machine\n    {self.here_url}"
+        if self.lan_urls:
+            yield "\n".join(["  Same network", *(f"    {url}" for url in self.lan_urls)])
+        yield "  Any machine with nearcast"
         yield ""
         yield f"nearcast get {self.link}"
         yield ""

@@ -50,7 +50,7 @@ class LiveLog:
         """The line at the end."""
         self._flush()
         seconds = time.monotonic() - self._started_s
-        self._output.live(self._traffic.fields(seconds), line=self._traffic.summary(seconds))
+        self._output.live(self._traffic.fields(seconds), line="\n  " + self._traffic.summary(seconds))
 
     def _gather(self, part: Served) -> None:
         """Parts of one download overlap: their line tells the time from the first one's start to the last one's end."""
