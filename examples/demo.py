@@ -118,10 +118,17 @@ class Demo:
         ready = first_line(process, log)
         return Node(role, process, ready | {"after_s": time.monotonic() - started_s})
 
+    def reading(self, *command: str) -> "subprocess.Popen[bytes]":
+        """A command whose bars are shown here (stderr) and whose report we read (stdout)."""
+        arguments = [*NEARCAST, *command, "--json", "--no-lan"]
+        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.stack.callback(stop, process)
+        return process
+
     def mirror(self, number: int, link: str) -> Node:
         role = f"mirror-{number}"
         data_dir, copy = self.folder / role, self.folder / f"{role}-copy"
-        report = finished(reading("get", link, str(copy), "--data-dir", str(data_dir)))
+        report = finished(self.reading("get", link, str(copy), "--data-dir", str(data_dir)))
         shutil.rmtree(copy)  # the store has its own
         self.say(f"{role}: {report['verified'] / 1e6:.0f} MB verified in {report['seconds']:.1f} s, nearcast up")
         return self.node(role, "up")
@@ -130,8 +137,7 @@ class Demo:
         """The reader's report, and where its copy is. The second mirror is dead afterwards."""
         link = f"nearcast://{mirrors[0].peer}+{mirrors[1].peer}/{shared['cid']}#shorelines"
         data_dir, copy = self.folder / "reader", self.folder / "copy"
-        reader = reading("get", link, str(copy), "--data-dir", str(data_dir))
-        self.stack.callback(stop, reader)
+        reader = self.reading("get", link, str(copy), "--data-dir", str(data_dir))
         while reader.poll() is None and arrived_bytes(data_dir) < KILL_AT * size_bytes:
             time.sleep(POLL_S)
         if reader.poll() is not None:
@@ -160,13 +166,6 @@ class Demo:
             share = f"{100 * given / report['verified']:.0f} %"
             table.add_row(node.role, endpoint_id[:8], state, f"{given / 1e6:.1f} MB", share)
         return table
-
-
-def reading(*command: str) -> "subprocess.Popen[bytes]":
-    """A command whose bars are shown here (stderr) and whose report we read (stdout)."""
-    return subprocess.Popen(
-        [*NEARCAST, *command, "--json", "--no-lan"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    )
 
 
 def finished(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
