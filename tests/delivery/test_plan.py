@@ -134,11 +134,21 @@ def test_a_silent_run_is_hedged_once_when_nothing_else_is_to_do() -> None:
     hedge = plan.next("helper", LATE_UNMEASURED_S)
     assert leaves_of(hedge) == [0]
     assert hedge is not None
-    assert plan.next("third", 10 * LATE_UNMEASURED_S) is None, "one helper is enough"
+    assert plan.next("third", 1.5 * LATE_UNMEASURED_S) is None, "one helper is enough"
     assert plan.verified(hedge, 0, MIB, 1)
     assert not plan.is_wanted(late)
     assert not plan.verified(late, 0, MIB, 1), "the owner's copy is the duplicate"
     assert plan.is_done
+
+
+def test_a_helper_that_falls_silent_is_helped_in_turn_by_a_newcomer() -> None:
+    plan = mebibytes(1)
+    for name in ("silent", "silent too", "living"):
+        plan.join(name)
+    assert plan.next("silent", 0) is not None
+    assert plan.next("silent too", LATE_UNMEASURED_S) is not None
+    assert plan.next("silent", 9 * LATE_UNMEASURED_S) is None, "whoever was asked is not asked again"
+    assert leaves_of(plan.next("living", 2 * LATE_UNMEASURED_S)) == [0]
 
 
 def test_the_later_half_of_a_slow_run_is_taken_over() -> None:
@@ -219,10 +229,15 @@ def test_every_leaf_arrives_once_while_one_honest_source_remains(
         else:
             world.step(world.runs[pick // 2 % len(world.runs)])
     honest = names[-1]
-    for _ in range(20 * leaves + 100):  # from here on the honest one alone goes on: it must be able to finish
+    stalled = [name for name in names if name != honest and behaviours[name] != "partial"]
+    for turn in range(20 * leaves + 100):  # from here on the honest one alone goes on: it must be able to finish
         if world.plan.is_done:
             break
         world.now_s += 0.3
+        if turn == 20:  # the stall timeout: whoever gives nothing is given up in the end
+            for name in stalled:
+                world.plan.leave(name)
+            world.runs = [run for run in world.runs if run.source not in stalled]
         world.ask(honest)
         for run in [run for run in world.runs if run.source == honest or world.behaviours[run.source] == "partial"]:
             world.step(run)

@@ -1,6 +1,6 @@
 """What a node answers to a fetch: frames, in order, the end included. Plain synchronous reading; serve.py sends.
 
-The nodes go out in the order of session.py, the leaves in the order asked. Small frames are joined into pieces of
+The nodes go out in the order of session.py, the leaves in the order asked. Frames are joined into pieces of
 PIECE_BYTES, so that a directory of tiny files is not a directory of tiny writes.
 
 Invariants: only what the store has as verified is sent; every answer ends with an End; no path of this machine and no
@@ -20,7 +20,8 @@ from nearcast.delivery.session import NodeWalk, WalkedFile
 from nearcast.errors import ChangedError, NearcastError, NotFoundError, StoreError
 from nearcast.wire import block_header, encode_message
 
-PIECE_BYTES = 256 << 10  # one write; a larger block is a piece of its own
+PIECE_BYTES_FIRST = 256 << 10  # the first write is small, so that the first byte leaves soon
+PIECE_BYTES = 2 << 20  # later ones amortise the way into the transport: two leaves of unixfs-v1-2025
 ALL_BYTES = 1 << 62  # "every leaf": no limit on what follows the nodes
 
 
@@ -36,16 +37,17 @@ class Answer:
     def pieces(self) -> Iterator[bytes]:
         """The answer's bytes after the offer, ready to be written."""
         parts: list[bytes] = []
-        size_bytes = 0
+        size_bytes, enough_bytes = 0, PIECE_BYTES_FIRST
         for frame in self._frames():
-            parts.append(frame)
-            size_bytes += len(frame)
-            if size_bytes >= PIECE_BYTES:
-                yield parts[0] if len(parts) == 1 else b"".join(parts)
-                parts, size_bytes = [], 0
+            parts += frame
+            size_bytes += sum(map(len, frame))
+            if size_bytes >= enough_bytes:
+                yield b"".join(parts)
+                parts, size_bytes, enough_bytes = [], 0, PIECE_BYTES
         yield b"".join(parts)
 
-    def _frames(self) -> Iterator[bytes]:
+    def _frames(self) -> Iterator[tuple[bytes, ...]]:
+        """Frames in parts, so that a large block is copied once, into its piece."""
         try:
             if self._request.want == "leaves":
                 yield from self._leaves(self._request.spans)
@@ -64,25 +66,25 @@ class Answer:
         else:
             yield self._end(End("done", ""))
 
-    def _end(self, end: End) -> bytes:
+    def _end(self, end: End) -> tuple[bytes, ...]:
         self.reason = end.reason
-        return encode_message(answer_fields(end))
+        return (encode_message(answer_fields(end)),)
 
-    def _dag(self) -> Iterator[bytes]:
+    def _dag(self) -> Iterator[tuple[bytes, ...]]:
         request = self._request
         walk = NodeWalk(request.root, request.path, shallow=request.shallow)
         while walk.expected is not None:
             data = self._store.get_block(walk.expected)
             walk.accept(data)
             if walk.accepted > request.skip:
-                yield block_header(len(data)) + data
+                yield block_header(len(data)), data
         if request.want == "all":
             yield from self._files(walk, ALL_BYTES)
         elif request.inline_bytes:
             with suppress(MissingBlockError):  # leaves behind the nodes are a courtesy: what is not here is left out
                 yield from self._files(walk, min(request.inline_bytes, INLINE_BYTES_MAX))
 
-    def _files(self, walk: NodeWalk, budget_bytes: int) -> Iterator[bytes]:
+    def _files(self, walk: NodeWalk, budget_bytes: int) -> Iterator[tuple[bytes, ...]]:
         """Leaves of the target's files in the walk's order, as far as the budget goes. The target's own block, if it is
         a leaf, has been sent already."""
         for file in walk.files:
@@ -93,7 +95,7 @@ class Answer:
                 budget_bytes -= len(data)
                 if budget_bytes < 0:
                     return
-                yield block_header(len(data)) + data
+                yield block_header(len(data)), data
 
     def _leaf_names(self, file: WalkedFile) -> Iterator[Cid]:
         if file.cid.codec == RAW:
@@ -111,15 +113,15 @@ class Answer:
             table = None if dag is None else dag.leaves
         return table
 
-    def _leaves(self, spans: tuple[LeafSpan, ...]) -> Iterator[bytes]:
+    def _leaves(self, spans: tuple[LeafSpan, ...]) -> Iterator[tuple[bytes, ...]]:
         for span in spans:
             table = None if span.cid.codec == RAW else self._table_or_none(span.cid)
             for index in range(span.first, span.first + span.count):
                 data = self._leaf(span.cid, table, index)
                 if data is None:
-                    yield encode_message(answer_fields(MissingLeaf(span.cid, index)))
+                    yield (encode_message(answer_fields(MissingLeaf(span.cid, index))),)
                 else:
-                    yield block_header(len(data)) + data
+                    yield block_header(len(data)), data
 
     def _table_or_none(self, cid: Cid) -> LeafTable | None:
         try:

@@ -19,6 +19,7 @@ from nearcast.content.store import Store
 from nearcast.delivery.events import FetchEvent, FetchReport, LeafVerified, Planned, Wanted
 from nearcast.delivery.file_nodes import FileNodes
 from nearcast.delivery.landing import Landing
+from nearcast.delivery.large_buffers import keep_large_buffers
 from nearcast.delivery.layout import Layout, blocks_of_range, file_in_one_piece, lay_out
 from nearcast.delivery.leaf_stage import LeafStage
 from nearcast.delivery.node_stage import ContentFaultError, NodeStage
@@ -41,6 +42,7 @@ class Fetcher:
     """Downloads into one store. It remembers liars: a source that lied in one download is not asked in the next."""
 
     def __init__(self, store: Store, clock: Clock, telemetry: Telemetry) -> None:
+        keep_large_buffers()
         self._store = store
         self._clock = clock
         self._telemetry = telemetry

@@ -1,8 +1,4 @@
-"""A Nearcast peer as a source: one stream per request over a pooled connection (messages.py has what is said).
-
-Bytes are read patiently: what counts is whether any arrive within the stall timeout, not how long a leaf takes, so a
-slow but living link is never mistaken for a dead one.
-"""
+"""A Nearcast peer as a source: one stream per request over a pooled connection (messages.py has what is said)."""
 
 import asyncio
 import os
@@ -20,61 +16,15 @@ from nearcast.delivery.messages import (
     parse_answer,
     request_fields,
 )
+from nearcast.delivery.patience import Patience, PatientFrames
 from nearcast.delivery.source import REQUESTS_IN_FLIGHT, STALL_TIMEOUT_S, NodesWanted, Span, TakeLeaf, TakeNode
 from nearcast.errors import NearcastError, NotFoundError, RefusedError, RemoteError, UnavailableError
-from nearcast.transport.base import PeerAddress, ReceiveStream
+from nearcast.transport.base import PeerAddress
 from nearcast.transport.pool import ConnectionPool
-from nearcast.wire import FrameReader, decode_message, encode_message
+from nearcast.wire import decode_message, encode_message
 
 NAME_DIGITS = 8  # of the endpoint id; enough to tell the few peers of a download apart
-PIECE_BYTES_FIRST = 64 << 10  # what an unknown link must deliver within the stall timeout: 16 KiB/s at 4 s
-PIECE_BYTES_MIN = 16 << 10  # and the slowest one that we put up with: 4 KiB/s
-PIECE_BYTES_MAX = 2 << 20  # a whole block
 STOP_CODE = 1  # "not wanted any more", to the other side's transport
-
-
-class PatientReader:
-    """The receiving half of a stream, with a limit on silence. Pieces grow while they come quickly."""
-
-    def __init__(self, receive: ReceiveStream, stall_timeout_s: float) -> None:
-        self._receive = receive
-        self._stall_timeout_s = stall_timeout_s
-        self._piece_bytes = PIECE_BYTES_FIRST
-
-    async def read(self, limit_bytes: int) -> bytes:
-        """Up to `limit_bytes`. Raises UnavailableError after the stall timeout."""
-        try:
-            async with asyncio.timeout(self._stall_timeout_s):
-                return await self._receive.read(limit_bytes)
-        except TimeoutError:
-            raise self._stalled() from None
-
-    async def read_exactly(self, count_bytes: int) -> bytes:
-        """Exactly so many bytes, with progress at least once per stall timeout."""
-        pieces: list[bytes] = []
-        while count_bytes:
-            piece = await self._piece(min(count_bytes, self._piece_bytes))
-            pieces.append(piece)
-            count_bytes -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    async def _piece(self, size_bytes: int) -> bytes:
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        try:
-            async with asyncio.timeout(self._stall_timeout_s):
-                piece = await self._receive.read_exactly(size_bytes)
-        except TimeoutError:
-            raise self._stalled() from None
-        duration_s = loop.time() - started_s
-        if duration_s < self._stall_timeout_s / 8:
-            self._piece_bytes = min(PIECE_BYTES_MAX, self._piece_bytes * 4)
-        elif duration_s > self._stall_timeout_s / 2:
-            self._piece_bytes = max(PIECE_BYTES_MIN, self._piece_bytes // 4)
-        return piece
-
-    def _stalled(self) -> UnavailableError:
-        return UnavailableError(f"no bytes for {self._stall_timeout_s:g} s")
 
 
 class PeerSource:
@@ -86,7 +36,7 @@ class PeerSource:
     def __init__(self, pool: ConnectionPool, address: PeerAddress, *, stall_timeout_s: float = STALL_TIMEOUT_S) -> None:
         self._pool = pool
         self._address = address
-        self._stall_timeout_s = stall_timeout_s
+        self._patience = Patience(stall_timeout_s)
         self.name = address.endpoint_id.hex()[:NAME_DIGITS]
 
     async def nodes(self, want: NodesWanted, take: TakeNode) -> None:
@@ -125,29 +75,29 @@ class PeerSource:
                 raise RemoteError("it sent more leaves than it was asked for")
 
     @asynccontextmanager
-    async def _asked(self, request: FetchRequest) -> AsyncIterator[FrameReader]:
+    async def _asked(self, request: FetchRequest) -> AsyncIterator[PatientFrames]:
         """A stream on which the request was sent and accepted; it is given up at the end, whatever happens."""
         connection = await self._pool.get(self._address)
         try:
-            async with asyncio.timeout(self._stall_timeout_s):
+            async with asyncio.timeout(self._patience.stall_timeout_s):
                 stream = await connection.open_stream()
                 await stream.send.write(encode_message(request_fields(request)))
                 await stream.send.finish()
         except TimeoutError:
-            raise UnavailableError(f"it took no request for {self._stall_timeout_s:g} s") from None
+            raise UnavailableError(f"it took no request for {self._patience.stall_timeout_s:g} s") from None
         try:
-            frames = FrameReader(PatientReader(stream.receive, self._stall_timeout_s))
-            _check_offer(parse_answer(await frames.message()))
+            frames = PatientFrames(stream.receive, self._patience)
+            is_block, payload = await frames.next()
+            if is_block:
+                raise RemoteError("a block came where a message was due")
+            _check_offer(parse_answer(decode_message(payload)))
             yield frames
         finally:
             await stream.receive.stop(STOP_CODE)
 
-    async def _frame(self, frames: FrameReader) -> bytes | MissingLeaf | None:
+    async def _frame(self, frames: PatientFrames) -> bytes | MissingLeaf | None:
         """The next block, or a leaf that the peer lacks; None after the last. Raises what a bad end means."""
-        frame = await frames.next()
-        if frame is None:
-            raise RemoteError("the stream ended without saying why")
-        is_block, payload = frame
+        is_block, payload = await frames.next()
         if is_block:
             return payload
         answer = parse_answer(decode_message(payload))

@@ -4,7 +4,8 @@ The leaves of a download are numbered 0, 1, … in the order in which they are w
 states: pending, assigned (to exactly one source), verified. Sources join, take a run of pending leaves, verify them
 one by one, report those they lack, and leave; what a leaving source had not verified is pending again. In the endgame,
 when nothing is pending, an idle source may take over a run that is late: only then can one leaf be with two sources,
-and the later copy is a counted duplicate (BitTorrent's endgame, limited to one helper per run).
+and the later copy is a counted duplicate (BitTorrent's endgame, limited to one helper per run; a helper that is late
+itself may be helped in turn).
 
 Invariants, checked by the property test: no leaf is lost; none is assigned twice outside the endgame; none is reported
 verified twice; lowest numbers go first; it ends as long as one source that has the leaves goes on.
@@ -36,6 +37,15 @@ class Run:
     @property
     def end(self) -> int:
         return self.first + self.count
+
+    def sources(self) -> set[str]:
+        """Everybody who has been asked for these leaves and is not done: the owner, its helper, the helper's helper."""
+        run: Run | None = self
+        names = set()
+        while run is not None:
+            names.add(run.source)
+            run = run.helps
+        return names
 
 
 @dataclass(slots=True)
@@ -201,7 +211,7 @@ class Plan:
         if self._pending:
             return None
         for run in sorted(self._runs, key=lambda run: run.progress_s):
-            if run.source == source or run.helped or run.helps is not None or not self.is_wanted(run):
+            if run.helped or source in run.sources() or not self.is_wanted(run):
                 continue
             first = self._late_from(run, member, now_s)
             stretch = None if first is None else self._helpable(member, first, run.end)

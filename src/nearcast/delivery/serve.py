@@ -16,6 +16,7 @@ from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.content.store import Store
 from nearcast.delivery.answer import Answer
+from nearcast.delivery.large_buffers import keep_large_buffers
 from nearcast.delivery.messages import (
     PRICE_FREE,
     End,
@@ -74,6 +75,7 @@ async def serve_connection(
 
     Tells telemetry of every fetch: event "served" with peer, root, path, end, size_bytes and seconds.
     """
+    keep_large_buffers()
     answering = _Answering(connection, store, policy, telemetry, clock, gate or ServeGate(), slow_reader_s)
     slots = asyncio.Semaphore(STREAMS_MAX)
     async with asyncio.TaskGroup() as group:
