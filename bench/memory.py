@@ -1,4 +1,4 @@
-"""Memory of a node: idle after a minute's worth of start-up work, and at its highest while it serves 1 GiB."""
+"""Memory of a node: when it is ready and idle, and at its highest while it serves 1 GiB over HTTP."""
 
 import tempfile
 import urllib.request

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,14 +31,23 @@ def running(*arguments: str) -> Iterator[RunningNode]:
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"nearcast {' '.join(arguments)} ended with {process.wait()} before it was ready")
+        drain = threading.Thread(target=process.stdout.read)  # a line per request: nobody must wait for us to read it
+        drain.start()
         yield RunningNode(process.pid, json.loads(line))
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=STOP_TIMEOUT_S)
+            process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.wait()
+
+
+def command(*arguments: str) -> dict[str, Any]:
+    """What `nearcast ARGUMENTS --json` says when it is done."""
+    done = subprocess.run([NEARCAST, *arguments, "--json"], stdout=subprocess.PIPE, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def memory_bytes(pid: int, field: str = "VmRSS") -> int:

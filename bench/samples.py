@@ -16,9 +16,9 @@ def random_file(path: Path, size_bytes: int, seed: int = 1) -> Path:
     return path
 
 
-def small_files(folder: Path, count: int, size_bytes: int, per_folder: int = 1000) -> Path:
+def small_files(folder: Path, count: int, size_bytes: int, *, per_folder: int = 1000, seed: int = 2) -> Path:
     """`count` different files of `size_bytes`, `per_folder` in each subfolder."""
-    rng = random.Random(2)
+    rng = random.Random(seed)
     for first in range(0, count, per_folder):
         inner = folder / f"{first:07}"
         inner.mkdir(parents=True)
