@@ -102,3 +102,15 @@ def test_a_leaf_that_does_not_fit_is_not_counted(store: Store) -> None:
         partial.put_leaf(1, DATA[LEAF_BYTES:])
         partial.complete()
     assert store.read_file(dag.root, 0, len(DATA)) == DATA
+
+
+def test_a_swallowed_error_does_not_leave_a_hole(store: Store, shelf: Shelf) -> None:
+    large = [raw_block(bytes([each]) * LEAF_BYTES) for each in range(5)]
+    with store.batch() as batch, files_no_larger_than(400_000):  # there is room again when the batch ends
+        for cid, data in large[:3]:
+            batch.put_block(cid, data)
+        with pytest.raises(DiskFullError):
+            batch.put_block(*large[3])
+    assert all(store.get_block(cid) == data for cid, data in large[:4])
+    store.rebuild()
+    assert all(store.get_block(cid) == data for cid, data in large[:4])

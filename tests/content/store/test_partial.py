@@ -3,8 +3,11 @@
 import os
 import random
 import threading
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.content.store.suite import Shelf, dag_of
 
 from nearcast.content.blocks import MissingBlockError
@@ -149,6 +152,20 @@ def test_a_file_that_came_another_way(store: Store, shelf: Shelf) -> None:
     assert store.read_file(DAG.root, 0, len(DATA)) == DATA
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 40)), max_size=12))
+def test_runs_of_a_bitmap_are_found(runs: list[tuple[bool, int]]) -> None:
+    bits = [present for present, count in runs for _ in range(count)]
+    bitmap = Bitmap(len(bits))
+    for index, present in enumerate(bits):
+        if present:
+            bitmap.add(index)
+    for wanted in (True, False):
+        spans = bitmap.spans(present=wanted)
+        assert [i for first, size in spans for i in range(first, first + size)] == [
+            i for i, present in enumerate(bits) if present is wanted
+        ]
+
+
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 1000])
 def test_a_bitmap_says_what_is_in_it(shelf: Shelf, count: int) -> None:
     path = shelf.folder / "map.bits"
@@ -156,10 +173,14 @@ def test_a_bitmap_says_what_is_in_it(shelf: Shelf, count: int) -> None:
     chosen = set(random.Random(count).sample(range(count), count // 2))
     for index in chosen:
         bitmap.add(index)
-    save_bitmap(path, bitmap.encode())
+    save_bitmap(path, bitmap.encode(), shelf.folder)
     loaded = load_bitmap(path, count)
     assert loaded is not None
     assert {index for index in range(-1, count + 9) if index in loaded} == chosen
-    assert sum(size for _, size in loaded.spans(present=True)) == loaded.present == len(chosen)
-    assert sum(size for _, size in loaded.spans(present=False)) == count - len(chosen)
+    assert loaded.present == len(chosen)
+    for present in (True, False):
+        spans = loaded.spans(present=present)
+        inside = [index for first, size in spans for index in range(first, first + size)]
+        assert inside == [index for index in range(count) if (index in chosen) is present]
+        assert all(one[0] + one[1] < other[0] for one, other in pairwise(spans)), "runs are whole"
     assert load_bitmap(path, count + 8) is None

@@ -159,8 +159,9 @@ class Batch:
         return granted
 
     def _write_waiting(self) -> None:
-        """Appends what waits, without what the store has already."""
-        waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
+        """Appends what waits, without what the store has already. If that fails it goes on waiting: who swallows the
+        error and commits all the same gets it again, not a batch with a hole."""
+        waiting = dict(self._waiting)
         marks = ",".join("?" * len(waiting))
         stored = self._core.index.ask(
             f"select id, cid from objects where cid in ({marks}) and place in ({PACKED}, {FLAT})", list(waiting)
@@ -169,12 +170,11 @@ class Batch:
         for row_id, key in stored:
             if row_id in granted:
                 del waiting[key]
-        if not waiting:
-            return
         frames = [(frame_head(key, len(data)), data) for key, (_, data) in waiting.items()]
-        pack, offsets = self._session.append(frames)
+        pack, offsets = self._session.append(frames) if frames else (None, [])
         for (key, (cid, data)), offset in zip(waiting.items(), offsets, strict=True):
             self._add(NewObject(key, PACKED, pack, offset, len(data), 0, None, linked_keys(cid, data)))
+        self._waiting, self._waiting_bytes = {}, 0
 
     def _commit(self) -> None:
         if self._waiting:

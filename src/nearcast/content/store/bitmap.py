@@ -5,6 +5,7 @@ only after the leaves that it names were synced, so a bit on disk is never ahead
 damaged is not believed; the leaves are then found by hashing what is there (partial.py).
 """
 
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -14,6 +15,9 @@ from nearcast.content.store.disk import write_synced
 MAGIC = b"ncbit 1\n"
 _HEAD = struct.Struct("<8sQ")
 _CRC = struct.Struct("<I")
+
+
+_RUNS = re.compile(rb"\x00+|\xff+|[^\x00\xff]", re.DOTALL)
 
 
 class Bitmap:
@@ -35,15 +39,16 @@ class Bitmap:
     def spans(self, *, present: bool) -> list[tuple[int, int]]:
         """(first, count) of the runs of set (or, not `present`, of clear) bits, in order."""
         found: list[tuple[int, int]] = []
-        start = None
-        for index in range(self.count):
-            if (index in self) is present:
-                start = index if start is None else start
-            elif start is not None:
-                found.append((start, index - start))
-                start = None
-        if start is not None:
-            found.append((start, self.count - start))
+        for match in _RUNS.finditer(self._bits):
+            first, byte = match.start() * 8, match[0][0]
+            if byte in (0, 0xFF):  # a run of equal bytes: a map of a million leaves has few others
+                _extend(found, first, len(match[0]) * 8, wanted=(byte == 0xFF) is present)
+                continue
+            for bit in range(8):
+                _extend(found, first + bit, 1, wanted=bool(byte & 1 << bit) is present)
+        if found and sum(found[-1]) > self.count:  # the last byte may have bits to spare
+            first, _ = found.pop()
+            found += [(first, self.count - first)] if first < self.count else []
         return found
 
     def missing_in(self, first: int, count: int) -> int | None:
@@ -53,6 +58,13 @@ class Bitmap:
     def encode(self) -> bytes:
         body = _HEAD.pack(MAGIC, self.count) + self._bits
         return body + _CRC.pack(zlib.crc32(body))
+
+
+def _extend(found: list[tuple[int, int]], first: int, count: int, *, wanted: bool) -> None:
+    if wanted and found and sum(found[-1]) == first:
+        found[-1] = found[-1][0], found[-1][1] + count
+    elif wanted:
+        found.append((first, count))
 
 
 def load_bitmap(path: Path, count: int) -> Bitmap | None:
@@ -69,8 +81,8 @@ def load_bitmap(path: Path, count: int) -> Bitmap | None:
     return bitmap if sound else None
 
 
-def save_bitmap(path: Path, encoded: bytes) -> None:
+def save_bitmap(path: Path, encoded: bytes, temporary: Path) -> None:
     """Replaces the file as a whole. After a power cut either the old map or the new one is there, and both are true."""
-    fresh = path.with_suffix(".bits-new")
+    fresh = temporary / f"{path.name}-new"
     write_synced(fresh, encoded)
     fresh.replace(path)

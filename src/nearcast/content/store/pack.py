@@ -69,9 +69,14 @@ class PackWriter:
         self.number = number
         self.size_bytes = size_bytes
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        if size_bytes == 0:
-            os.ftruncate(self._descriptor, 0)
-            self.append([HEADER], len(HEADER))
+        self.is_new = size_bytes == 0
+        if self.is_new:
+            try:
+                os.ftruncate(self._descriptor, 0)
+                self.append([HEADER], len(HEADER))
+            except OSError:
+                self.close()
+                raise
 
     def append(self, parts: list[bytes], size_bytes: int) -> None:
         """Appends whole frames, `size_bytes` in all; on an OSError nothing counts as appended."""

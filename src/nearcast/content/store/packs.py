@@ -10,6 +10,7 @@ import struct
 import threading
 from collections.abc import Iterable
 
+from nearcast.content.store.disk import sync_folder
 from nearcast.content.store.layout import Layout
 from nearcast.content.store.pack import PACK_BYTES_TARGET, PackWriter
 
@@ -46,7 +47,12 @@ class PackSet:
                 number, size_bytes = self._next, 0
                 self._next += 1
             self._busy.add(number)
-        return PackWriter(self._layout.pack(number), number, size_bytes)
+        try:
+            return PackWriter(self._layout.pack(number), number, size_bytes)
+        except OSError:
+            with self._lock:
+                self._busy.discard(number)
+            raise
 
     def withdraw(self, number: int) -> bool:
         """Takes a pack out of use for good, unless a batch has it: then False."""
@@ -101,6 +107,8 @@ class PackSession:
         """Makes everything appended durable; each pack's length."""
         for writer, _ in self._open:
             writer.sync()
+        if any(writer.is_new for writer, _ in self._open):
+            sync_folder(self._open[0][0].path.parent)
         return {writer.number: writer.size_bytes for writer, _ in self._open}
 
     def close(self, *, keep: bool) -> None:

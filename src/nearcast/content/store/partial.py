@@ -60,7 +60,7 @@ class PartialFile:
             if present == self._saved or self.is_complete:
                 return
             os.fdatasync(self.descriptor)
-            save_bitmap(self.core.layout.object(self.key, ".bits"), encoded)
+            save_bitmap(self.core.layout.object(self.key, ".bits"), encoded, self.core.layout.temporary)
             self._saved = present
 
     def complete(self) -> None:

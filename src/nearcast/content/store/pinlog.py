@@ -28,12 +28,15 @@ def unpin_line(root: Cid) -> Line:
 
 def append_lines(path: Path, lines: Iterable[Line]) -> None:
     """Adds lines, durably. Raises OSError."""
+    is_new = not path.exists()
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         write_all(descriptor, _encode(lines))
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
+    if is_new:
+        sync_folder(path.parent)
 
 
 def read_pins(path: Path) -> tuple[list[Pin], int]:

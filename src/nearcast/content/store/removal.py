@@ -57,6 +57,7 @@ def evict(core: Core) -> int:
     """Drops cached objects until they fit the quota again, S3-FIFO's choice; the bytes that were freed."""
     if core.eviction_pauses:
         return 0
+    core.save_changed()
     before = core.facts["cached_bytes"]
     unwanted, core.unwanted = core.unwanted, set()
     _evict(core, list(unwanted))
