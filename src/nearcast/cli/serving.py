@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from nearcast.cli.livelines import LiveLines
 from nearcast.cli.output import Output
 from nearcast.cli.traffic import Served, Traffic, terminal_columns
 from nearcast.config import Config
@@ -28,6 +29,7 @@ class LiveLog:
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self._lines = LiveLines()
         self._traffic = Traffic()
         self._started_s = time.monotonic()
         self._parts: Served | None = None
@@ -50,7 +52,9 @@ class LiveLog:
         """The line at the end."""
         self._flush()
         seconds = time.monotonic() - self._started_s
-        self._output.live(self._traffic.fields(seconds), line="\n  " + self._traffic.summary(seconds))
+        fields, line = self._traffic.fields(seconds), "\n  " + self._traffic.summary(seconds)
+        self._lines.put(lambda: self._output.live(fields, line=line))
+        self._lines.close()
 
     def _gather(self, part: Served) -> None:
         """Parts of one download overlap: their line tells the time from the first one's start to the last one's end."""
@@ -73,7 +77,8 @@ class LiveLog:
         self._traffic.add(served)
         if self.is_open:
             now = datetime.now().astimezone()
-            self._output.live(served.fields(now), line="  " + served.line(now, terminal_columns() - 2))
+            fields, line = served.fields(now), "  " + served.line(now, terminal_columns() - 2)
+            self._lines.put(lambda: self._output.live(fields, line=line))
 
 
 @asynccontextmanager
