@@ -15,7 +15,7 @@ from nearcast.content.dag import FileDag
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.delivery.events import LeafVerified, SourceFailed, Wanted
 from nearcast.delivery.messages import End, MissingLeaf, Refusal, answer_fields, parse_request
-from nearcast.errors import IntegrityError, NotFoundError, UnavailableError
+from nearcast.errors import IntegrityError, NotFoundError, RemoteError, UnavailableError
 from nearcast.transport.base import Stream
 from nearcast.wire import BLOCK_BYTES_MAX, BLOCK_FLAG, MESSAGE_BYTES_MAX, block_header, encode_message
 
@@ -124,7 +124,7 @@ def test_a_liar_is_named_and_never_asked_again(tmp_path: Path, name: str) -> Non
                 await LIES[name](stream, request)
 
             liar = reader.source(place.hostile(counted))
-            with pytest.raises(UnavailableError, match=liar.name):
+            with pytest.raises(RemoteError, match=liar.name):
                 await reader.fetcher.fetch(Wanted(tree), [liar], reader.events.append)
             (failed,) = reader.told(SourceFailed)
             assert (failed.source, failed.liar) == (liar.name, True)
@@ -143,7 +143,7 @@ def test_alone_it_ends_in_a_typed_error_that_names_it(tmp_path: Path, name: str)
             reader = place.reader()
             dag = keep_file(place.store("elsewhere"), CONTENT)
             hostile = reader.source(place.hostile(FAILURES[name]))
-            kind = NotFoundError if name == "lacks everything" else UnavailableError
+            kind = NotFoundError if name == "lacks everything" else (RemoteError, UnavailableError)
             with pytest.raises(kind, match=hostile.name) as failure:
                 await reader.fetcher.fetch(Wanted(dag.root), [hostile], reader.events.append)
             assert "\n" not in failure.value.message
@@ -206,7 +206,7 @@ def test_more_leaves_than_asked_for_are_refused_after_the_right_ones_were_kept(t
                 await answering(dag, lambda index, _: block(leaf(CONTENT, index)) * 2)(stream, value)
 
             double = reader.source(place.hostile(doubling))
-            with pytest.raises(UnavailableError, match=double.name):
+            with pytest.raises(RemoteError, match=double.name):
                 await reader.fetcher.fetch(Wanted(dag.root), [double], reader.events.append)
             kept = sum(count for _, count in reader.store.available_leaves(dag.root))
             assert kept == len(reader.told(LeafVerified)) > 0
@@ -236,7 +236,7 @@ def test_missing_of_a_leaf_that_was_not_asked_for_breaks_the_protocol(tmp_path: 
             reader = place.reader()
             dag = keep_file(place.store("elsewhere"), CONTENT)
             odd = reader.source(place.hostile(answering(dag, lambda index, _: said(MissingLeaf(dag.root, index + 1)))))
-            with pytest.raises(UnavailableError, match="not asked for"):
+            with pytest.raises(RemoteError, match="not asked for"):
                 await reader.fetcher.fetch(Wanted(dag.root), [odd], reader.events.append)
 
     run(main())
@@ -316,7 +316,7 @@ def test_more_inline_bytes_than_asked_for_end_the_request(tmp_path: Path) -> Non
             dag = keep_file(place.store("elsewhere"), CONTENT)
             nodes = b"".join(block(data) for _, data in dag.nodes)
             flood = reader.source(place.hostile(saying(OFFER + nodes + block(leaf(CONTENT, 0)) * 50)))
-            with pytest.raises(UnavailableError, match="nobody asked for"):
+            with pytest.raises(RemoteError, match="nobody asked for"):
                 await reader.fetcher.fetch(Wanted(dag.root), [flood], reader.events.append)
 
     run(main())

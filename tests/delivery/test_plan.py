@@ -151,6 +151,15 @@ def test_a_helper_that_falls_silent_is_helped_in_turn_by_a_newcomer() -> None:
     assert leaves_of(plan.next("living", 2 * LATE_UNMEASURED_S)) == [0]
 
 
+def test_what_came_early_is_not_asked_for() -> None:
+    plan = Plan(10, lambda _leaf: 1)
+    plan.arrived_early([0, 3, 3, 9])
+    plan.join("near")
+    assert leaves_of(plan.next("near", 0)) == [1, 2]
+    assert leaves_of(plan.next("near", 0)) == [4, 5, 6, 7, 8]
+    assert plan.remaining == 7
+
+
 def test_the_later_half_of_a_slow_run_is_taken_over() -> None:
     plan = mebibytes(6)
     plan.join("slow")

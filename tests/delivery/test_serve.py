@@ -183,7 +183,7 @@ def test_policy_is_asked_for_everything_that_is_named(tmp_path: Path) -> None:
             assert await ask(connection, fetch_request(note, "leaves", *spans)) == [Refusal("refused", "")]
             assert (await ask(connection, fetch_request(note)))[1] == b"note"
             reader = place.reader()
-            with pytest.raises(UnavailableError, match="will not serve"):
+            with pytest.raises(RemoteError, match="will not serve"):
                 await reader.fetcher.fetch(Wanted(secret), [reader.source(peer)], reader.events.append)
             assert RefusedError.exit_code == 5
 

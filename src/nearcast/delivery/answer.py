@@ -20,7 +20,7 @@ from nearcast.delivery.session import NodeWalk, WalkedFile
 from nearcast.errors import ChangedError, NearcastError, NotFoundError, StoreError
 from nearcast.wire import block_header, encode_message
 
-PIECE_BYTES_FIRST = 256 << 10  # the first write is small, so that the first byte leaves soon
+PIECE_BYTES_FIRST = 16 << 10  # the first write is small: the first byte leaves soon, also of a slow walk
 PIECE_BYTES = 2 << 20  # later ones amortise the way into the transport: two leaves of unixfs-v1-2025
 ALL_BYTES = 1 << 62  # "every leaf": no limit on what follows the nodes
 

@@ -17,12 +17,12 @@ from nearcast.content.dag import FileDag, file_dag_of
 from nearcast.content.nodes import FileNode, children, parse_node
 from nearcast.content.reader import walk_nodes
 from nearcast.content.store import Store
+from nearcast.delivery.plan import RUN_LEAVES_MAX
 from nearcast.delivery.session import WalkedFile
 from nearcast.delivery.source import Span
 from nearcast.errors import IntegrityError, LimitError
 
 RANGE_BLOCKS_MAX = 1 << 20  # 256 GiB of somebody's 256 KiB leaves; ends what repeated links could make endless
-RUN_LOOK_AHEAD = 4096  # how far ahead `run_end` looks; more than a run's leaves (plan.py)
 FILES_IN_RUN_MAX = 16  # larger files in one request: bounds how many are open at a time
 
 
@@ -83,7 +83,7 @@ class Layout:
             if files > FILES_IN_RUN_MAX:
                 return self.stretches[position].item
             position += 1
-            if position < len(self.stretches) and self.stretches[position].item > item + RUN_LOOK_AHEAD:
+            if position < len(self.stretches) and self.stretches[position].item > item + RUN_LEAVES_MAX:
                 break
         return self.count
 

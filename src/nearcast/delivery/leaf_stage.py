@@ -73,18 +73,18 @@ class LeafStage:
         Raises IntegrityError for bytes that have nothing to do with the content.
         """
         items = self._layout.items_by_digest(INLINE_ITEMS_MAX)
-        self._plan.join(source)
-        run = self._plan.next(source, self._clock.monotonic_s())
+        arrived: list[int] = []
         try:
             for data in blocks:
                 digest = (await in_thread(sha256, data)).digest()
-                item = items.get(digest)
-                if run is not None and item is not None:
-                    await self._take(run, item, data)
+                item = items.pop(digest, None)
+                if item is not None:
+                    await self._land(source, item, data)
+                    arrived.append(item)
                 elif not self._landing.has(raw_cid(digest)):
                     raise IntegrityError("it sent bytes that are no part of the content")
         finally:
-            self._plan.leave(source)
+            self._plan.arrived_early(arrived)
 
     def _start_new(self, group: asyncio.TaskGroup) -> None:
         for source in list(self._roster.active.values()):
@@ -151,19 +151,22 @@ class LeafStage:
             run.progress_s = self._clock.monotonic_s()
             self._report.duplicate_bytes += len(data)
             return
-        stretch, index = self._layout.leaf(item)
         self._being_written.add(item)
         try:
-            if stretch.dag is None:
-                await self._landing.put_block(stretch.cid, data)
-            else:
-                await self._landing.put_leaf(stretch.dag, index, data)
+            await self._land(run.source, item, data)
         finally:
             self._being_written.discard(item)
         self._plan.verified(run, item, len(data), self._clock.monotonic_s())
-        self._report.count(run.source, len(data))
-        self._on_event(LeafVerified(run.source, len(data), stretch.cid, index))
-        if stretch.dag is not None:
-            await self._landing.landed(stretch.dag)
         if self._plan.is_done:
             self._roster.pulse.beat()
+
+    async def _land(self, source: str, item: int, data: bytes) -> None:
+        stretch, index = self._layout.leaf(item)
+        if stretch.dag is None:
+            await self._landing.put_block(stretch.cid, data)
+        else:
+            await self._landing.put_leaf(stretch.dag, index, data)
+        self._report.count(source, len(data))
+        self._on_event(LeafVerified(source, len(data), stretch.cid, index))
+        if stretch.dag is not None:
+            await self._landing.landed(stretch.dag)

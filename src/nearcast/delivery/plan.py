@@ -12,7 +12,7 @@ verified twice; lowest numbers go first; it ends as long as one source that has 
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from nearcast.delivery.select import Pace, is_silent, is_slow
@@ -125,6 +125,14 @@ class Plan:
         member.lacks.add(leaf)
         member.lacking_in_a_row += 1
         return member.lacking_in_a_row < LACKING_IN_A_ROW_MAX
+
+    def arrived_early(self, leaves: Iterable[int]) -> None:
+        """Leaves that are here before anything was asked for."""
+        assert not self._runs
+        for leaf in leaves:
+            self._verified_count += not self._verified[leaf]
+            self._verified[leaf] = 1
+        self._pending = self._unverified(0, self._leaves)
 
     def is_wanted(self, run: Run) -> bool:
         """Whether any leaf of `run` is still worth receiving."""
