@@ -14,6 +14,7 @@ from nearcast.gateways.control.running import Running, read_running
 
 CONNECT_TIMEOUT_S = 5.0  # loopback: a node that does not accept by then is stuck
 PIECE_BYTES = 1 << 20
+WINDOW_BYTES = 32 << 20  # guess: far over the cost of a request on loopback, far under anyone's memory
 
 
 def ask(data_dir: Path, locked: StoreLockedError, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -25,17 +26,21 @@ def ask(data_dir: Path, locked: StoreLockedError, name: str, arguments: dict[str
     return result
 
 
-def ask_for_bytes(
-    data_dir: Path, locked: StoreLockedError, name: str, arguments: dict[str, Any], size_bytes: int
-) -> Iterator[bytes]:
-    """The bytes of a streamed answer. Raises UnavailableError when fewer than `size_bytes` came."""
-    received = 0
-    with _answer(data_dir, locked, name, arguments) as answer:
-        while piece := answer.read1(PIECE_BYTES):
-            received += len(piece)
-            yield piece
-    if received != size_bytes:
-        raise UnavailableError(f"the running node broke off after {received} of {size_bytes} bytes")
+def ask_for_bytes(data_dir: Path, locked: StoreLockedError, name: str, arguments: dict[str, Any]) -> Iterator[bytes]:
+    """The bytes `start` to `end` of a streamed answer. Raises UnavailableError when some are missing.
+
+    Asked for window by window: the node's HTTP server holds in memory what the asker has not read yet, however much
+    that is, so no more is asked for at a time than may lie there.
+    """
+    for start in range(arguments["start"], arguments["end"], WINDOW_BYTES):
+        end = min(start + WINDOW_BYTES, arguments["end"])
+        received = 0
+        with _answer(data_dir, locked, name, arguments | {"start": start, "end": end}) as answer:
+            while piece := answer.read1(PIECE_BYTES):
+                received += len(piece)
+                yield piece
+        if received != end - start:
+            raise UnavailableError(f"the running node broke off after {received} of {end - start} bytes")
 
 
 @contextmanager

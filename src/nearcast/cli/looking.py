@@ -35,8 +35,7 @@ class View:
     async def contents(self, arguments: Arguments) -> AsyncIterator[bytes]:
         """The bytes from `start` to `end` of the file at `link`."""
         if self._locked is not None:
-            size_bytes = arguments["end"] - arguments["start"]
-            for piece in ask_for_bytes(self._config.data_dir, self._locked, "cat", arguments, size_bytes):
+            for piece in ask_for_bytes(self._config.data_dir, self._locked, "cat", arguments):
                 yield piece
             return
         assert self._client is not None

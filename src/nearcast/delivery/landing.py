@@ -48,6 +48,7 @@ class Landing:
         self._batch_lock = asyncio.Lock()
         self._open: dict[Cid, _Open] = {}
         self._opening = asyncio.Lock()
+        self._whole: set[Cid] = set()
         self._unsynced_bytes = 0
         self._checkpointed_s = clock.monotonic_s()
         self._pulse = Pulse()
@@ -74,6 +75,8 @@ class Landing:
         """
         while self._unsynced_bytes >= UNSYNCED_BYTES_MAX:
             await self._pulse.wait()
+        if dag.root in self._whole:
+            return  # a leaf that a crash had left behind unrecorded, asked for again all the same
         entry = self._open.get(dag.root) or await self._open_partial(dag)
         await in_thread(entry.partial.put_leaf, index, data)
         entry.dirty = True
@@ -83,6 +86,8 @@ class Landing:
 
     async def landed(self, dag: FileDag) -> None:
         """One more leaf of this file is there for the first time; the last one makes it a whole object."""
+        if dag.root in self._whole:
+            return
         entry = self._open[dag.root]
         entry.missing -= 1
         if entry.missing <= 0:
@@ -139,6 +144,7 @@ class Landing:
             await in_thread(entry.partial.complete)
             await in_thread(entry.partial.close)
             self._open.pop(root, None)
+            self._whole.add(root)
 
     async def _checkpoint(self) -> None:
         self._unsynced_bytes = 0

@@ -19,6 +19,7 @@ from nearcast.gateways.http.request import RequestLine
 from nearcast.keys import load_or_create_identity
 from nearcast.node.gateway import running_gateway
 from nearcast.node.lan import watch_lan
+from nearcast.node.limits import raise_descriptor_limit
 from nearcast.node.running import Node
 from nearcast.node.serving import accept_connections
 from nearcast.node.upkeep import keep_up
@@ -49,6 +50,7 @@ async def run_node(
     `http=False, announce=False` makes a client only: it fetches, serves nobody, and nobody is told that it is there.
     Raises StoreLockedError, StoreError, AddressInUseError, UsageError.
     """
+    raise_descriptor_limit()
     with one_error():
         async with AsyncExitStack() as stack:
             node = await _assembled(config, clock or SystemClock(), on_event, stack)
