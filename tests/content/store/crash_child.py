@@ -7,7 +7,9 @@ evictions. It says what it did on its output *after* the call returned; what it 
 import json
 import os
 import random
+import signal
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from nearcast.content.cid import Cid, dag_pb_cid, raw_cid
 from nearcast.content.dag import FileDag, build_file_dag
 from nearcast.content.dagpb import PbLink, PbNode, encode_node
 from nearcast.content.leaves import LEAF_BYTES, leaf_table
-from nearcast.content.store import Store, guard_of
+from nearcast.content.store import Store, core, disk, flat, guard_of, pack, pinlog
 
 STEPS_MAX = 2_000  # a session that nobody kills ends all the same
 QUOTA_BYTES = 60_000  # so that cached content is always being evicted
@@ -53,6 +55,7 @@ class Session:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         self.rng = random.Random(seed)
+        self.eagerness = 0.7
         self.store = Store.open(folder / "data", quota_bytes=QUOTA_BYTES, clock=SystemClock())
 
     def run(self) -> None:
@@ -99,7 +102,7 @@ class Session:
         with self.store.open_partial(dag) as partial:
             for first, count in partial.missing():
                 for index in range(first, first + count):
-                    if self.rng.random() < 0.7:
+                    if self.rng.random() < self.eagerness:
                         partial.put_leaf(index, leaves[index])
             partial.checkpoint()
             here = [str(dag.leaves.cid(index)) for index in range(len(leaves)) if partial.has(index)]
@@ -142,13 +145,54 @@ class Session:
         leaves = [data[start : start + LEAF_BYTES] for start in range(0, len(data), LEAF_BYTES)]
         return build_file_dag(b"".join(sha256(leaf).digest() for leaf in leaves), len(data))
 
+    def run_once(self) -> None:
+        """Every act, in an order that leaves each something to work on."""
+        self.eagerness = 1
+        self.import_blocks()
+        self.cache()
+        self.import_file()
+        self.share_file()
+        for _ in range(2):
+            self.download()
+        self.remove()
+        self.evict()
+        self.compact()
+        self.remove()
+        self.compact()
+
+
+def die_at(step: int) -> None:
+    """This process ends just before its `step`-th call that changes what is on disk, as if it were killed there."""
+    left = [step]
+
+    def armed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*values: Any, **options: Any) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*values, **options)
+
+        return call
+
+    for name in ("fsync", "fdatasync", "rename", "replace", "unlink", "ftruncate", "mkdir"):
+        setattr(os, name, armed(getattr(os, name)))
+    disk.write_all = armed(disk.write_all)
+    for module in (pack, flat, pinlog):
+        vars(module)["write_all"] = disk.write_all
+    core.Change.save = armed(core.Change.save)  # type: ignore[method-assign]  # just before a commit
+    core.Core._apply = armed(core.Core._apply)  # type: ignore[method-assign]  # and just after it
+
 
 def main() -> None:
     for line in sys.stdin:
-        folder, seed = json.loads(line)
+        folder, seed, step = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            Session(Path(folder), seed).run()
+            if step is None:
+                Session(Path(folder), seed).run()
+            else:
+                die_at(step)
+                Session(Path(folder), seed).run_once()
             os._exit(0)
         say(pid=pid)
         _, status = os.waitpid(pid, 0)

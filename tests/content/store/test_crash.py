@@ -21,9 +21,10 @@ import pytest
 from tests.content.store.suite import Shelf, dag_of, linking_block, raw_block
 
 from nearcast.content.blocks import MissingBlockError, check_block
-from nearcast.content.cid import parse_cid
+from nearcast.content.cid import decode_cid, parse_cid
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.store import Store
+from nearcast.content.store.rows import FLAT, IN_PLACE, PARTIAL
 
 KILLS = 200
 KILLS_PER_FOLDER = 5
@@ -88,12 +89,18 @@ def sessions() -> Iterator[tuple[IO[str], IO[str]]]:
         process.stdin.close()
 
 
+def begin(pipes: tuple[IO[str], IO[str]], folder: Path, seed: int, step: int | None) -> int:
+    """A session's process id; with a `step` it ends before its so-manyeth change on disk, else when it is killed."""
+    requests, answers = pipes
+    requests.write(json.dumps([str(folder), seed, step]) + "\n")
+    requests.flush()
+    return int(json.loads(answers.readline())["pid"])
+
+
 def live_and_die(pipes: tuple[IO[str], IO[str]], folder: Path, rng: random.Random, promises: Promises) -> int:
     """One session, killed; the number of its acknowledgements."""
-    requests, answers = pipes
-    requests.write(json.dumps([str(folder), rng.randrange(1 << 40)]) + "\n")
-    requests.flush()
-    pid = json.loads(answers.readline())["pid"]
+    _, answers = pipes
+    pid = begin(pipes, folder, rng.randrange(1 << 40), None)
     patience = rng.randrange(ACTS_MAX)
     timer = threading.Timer(rng.uniform(0, DELAY_S_MAX), os.kill, (pid, signal.SIGKILL))
     if patience == 0:
@@ -134,6 +141,46 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
             assert {event for event, _ in shelf.events} <= {"store_rebuild"}
     print(f"{heard} acknowledgements")
     assert heard > KILLS
+
+
+@pytest.mark.slow
+def test_it_may_end_before_any_single_step(tmp_path: Path) -> None:
+    """The same, not by chance: one session after the other ends one call to the operating system later."""
+    ended = -signal.SIGKILL
+    step = 0
+    with sessions() as pipes:
+        while ended == -signal.SIGKILL:
+            folder = tmp_path / str(step)
+            folder.mkdir()
+            promises, shelf = Promises(), Shelf(folder, quota_bytes=60_000)
+            begin(pipes, folder, 1, step)
+            for line in pipes[1]:
+                fields = json.loads(line)
+                if "gone" in fields:
+                    ended = fields["gone"]
+                    break
+                promises.hear(fields)
+            with shelf.open() as store:
+                promises.check(store)
+                assert store.scrub_some(1 << 30).bad == ()
+            with shelf.open() as store:  # the second time nothing is left to put right
+                promises.check(store)
+                assert orphans(store, shelf) == [], f"left behind before step {step}"
+            assert shelf.events == []
+            step += 1
+    assert ended == 0
+    assert step > 100, "there are that many"
+
+
+def orphans(store: Store, shelf: Shelf) -> list[Path]:
+    """Files that no object of the index needs."""
+    rows = store._core.index.ask(f"select cid from objects where place in ({FLAT}, {IN_PLACE}, {PARTIAL})")
+    needed = {str(decode_cid(key)) for (key,) in rows}
+    return [
+        path
+        for path in (shelf.data_dir / "objects").rglob("*.*")
+        if path.stem not in needed or path.suffix not in (".data", ".dag", ".part", ".bits")
+    ]
 
 
 @pytest.mark.parametrize("seed", range(12))
