@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -157,6 +158,19 @@ def test_a_file_that_changed_after_it_was_shared_is_not_served(tmp_path: Path, s
                 publisher.client.extent(film.cid)
             with pytest.raises((NotFoundError, UnavailableError)):
                 await reader.client.fetch(link)
+
+    run(main())
+
+
+def test_a_command_finds_a_node_of_the_lan_by_a_bare_cid(tmp_path: Path, site: Path) -> None:
+    async def main() -> None:
+        alone = config(tmp_path / "publisher")  # it listens on the loopback, so that is all the LAN there is
+        async with run_node(replace(alone, peers=PeersConfig(lan=True))) as publisher:
+            imported = await publisher.add(site, in_place=True, hidden=False, wrap=False)
+            seeking = replace(config(tmp_path / "reader"), peers=PeersConfig(lan=True))
+            async with run_node(seeking, http=False, announce=False) as reader:
+                report = await reader.client.fetch(Link(imported.root))
+                assert list(report.bytes_by_source) == [publisher.identity.endpoint_id.hex()[:8]]
 
     run(main())
 

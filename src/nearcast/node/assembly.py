@@ -53,7 +53,7 @@ async def run_node(
     raise_descriptor_limit()
     with one_error():
         async with AsyncExitStack() as stack:
-            node = await _assembled(config, clock or SystemClock(), on_event, stack)
+            node = await _assembled(config, clock or SystemClock(), on_event, stack, is_command=not announce)
             if http:
                 await stack.enter_async_context(running_gateway(node, config.http, on_request))
             async with asyncio.TaskGroup() as tasks:
@@ -69,9 +69,10 @@ async def run_node(
 
 
 async def _assembled(
-    config: Config, clock: Clock, on_event: Callable[[FetchEvent], None], stack: AsyncExitStack
+    config: Config, clock: Clock, on_event: Callable[[FetchEvent], None], stack: AsyncExitStack, *, is_command: bool
 ) -> Node:
-    """The parts, each closed by `stack` after those that stand on it."""
+    """The parts, each closed by `stack` after those that stand on it. A command lives too shortly to meet the LAN in
+    passing: it waits for it; a node that stays does not, so that what nobody has is missing at once."""
     known = [parse_peer(text) for text in config.peers.known]
     identity = load_or_create_identity(config.data_dir / IDENTITY_FILE)
     opening = functools.partial(Store.open, config.data_dir, quota_bytes=config.store.quota_bytes, clock=clock)
@@ -86,7 +87,7 @@ async def _assembled(
     peers = PeerBook()
     for address in known:
         peers.add(address, "config", clock.monotonic_s())
-    finder = Finder(peers, pool, clock, expects_lan=config.peers.lan)
+    finder = Finder(peers, pool, clock, expects_lan=config.peers.lan and is_command)
     fetcher = Fetcher(store, clock, telemetry)
     client = await stack.enter_async_context(Client(store, fetcher, finder, on_event=on_event))
     return Node(config, identity, store, client, finder, endpoint, peers, telemetry, clock)
