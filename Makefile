@@ -17,7 +17,7 @@ $(UV):
 	@PYTHON=$(PYTHON) bash scripts/get-uv.sh
 
 $(READY): $(UV) pyproject.toml uv.lock
-	@UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --locked --quiet --python $(PYTHON)
+	@UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --frozen --quiet --python $(PYTHON)
 	@touch $@
 
 system: ## Install what the tests and benchmarks need from the system: Chromium, nginx, wrk
