@@ -26,7 +26,7 @@ from nearcast.content.store import Store
 from nearcast.content.store.types import guard_of
 from nearcast.errors import NotFoundError, UsageError
 
-SMALL_FILE_BYTES_MAX = 64 << 10  # DESIGN section 5: up to here files live in packs
+SMALL_FILE_BYTES_MAX = 64 << 10  # up to here files live in packs: the store keeps no larger blocks of ours there
 DEPTH_MAX = 200  # folders within folders; readers give up at paths of 256 segments
 LARGE_FILES_AHEAD = 4  # large files being hashed at once: so that two threads stay busy over files of a leaf or two
 

@@ -7,7 +7,7 @@ objects/ab/<root>.data   a file, contiguous, immutable        (ab: the first byt
 objects/ab/<root>.dag    its leaf digests and inner nodes (outboard.py); not needed where the root is a raw leaf
 objects/ab/<root>.part   a file on its way, sparse, and .bits: which leaves have arrived
 packs/00000001.car       small blocks, append only (pack.py), and .dead: which of them were removed
-pins/<root>              one small file per pin
+pins.log                 every pin and unpin, append only (pinlog.py)
 temporary/               files that are being written, and intents (commit.py); emptied when the store opens
 """
 

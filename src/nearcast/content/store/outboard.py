@@ -1,4 +1,4 @@
-"""The outboard of a flat file: everything of its DAG that is not in its bytes (DESIGN section 5, `<root>.dag`).
+"""The outboard of a flat file: everything of its DAG that is not in its bytes (`<root>.dag`).
 
     magic | header | root CID | path | leaf digests | leaf offsets, if not uniform | node table | nodes | sha2-256
 

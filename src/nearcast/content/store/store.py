@@ -1,4 +1,4 @@
-"""The store: what content this machine has, and the one door to it (DESIGN section 5).
+"""The store: what content this machine has, and the one door to it.
 
 Bytes lie in flat files, in packs of small blocks, or where the user keeps them; an SQLite index says where.
 Thread-safe: many readers, one writer at a time; a reader never waits for a writer. What was acknowledged survives
