@@ -152,6 +152,43 @@ def test_a_mostly_dead_pack_is_written_anew(shelf: Shelf) -> None:
     assert the_pack(shelf).stat().st_size < 300_000
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_the_copies_that_a_compaction_leaves_do_not_come_back(shelf: Shelf, marked: bool) -> None:
+    """The old pack is still there when the index is lost, its blocks are in two packs; once removed they are gone from
+    both. Also when the crash came before the old pack was marked."""
+    path = shelf.user_file("film", DATA)
+    with shelf.open() as store:
+        dag = shelf.share(store, path, pin=False)
+        shelf.put(store, *BLOCKS)
+        store.remove([cid for cid, _ in BLOCKS[1:]])
+        assert store.compact_some(WHOLE) > 0
+    (retired,) = (shelf.data_dir / "packs").glob("*.retired")
+    if not marked:
+        retired.unlink()
+    for _ in range(2):
+        (shelf.data_dir / "index.sqlite").unlink()
+        with shelf.open() as store:
+            assert store.get_block(BLOCKS[0][0]) == BLOCKS[0][1]
+            assert store.read_file(dag.root, 0, len(DATA)) == DATA
+    with shelf.open() as store:
+        assert store.remove([BLOCKS[0][0], dag.root]) == 2
+    (shelf.data_dir / "index.sqlite").unlink()
+    with shelf.open() as store:
+        assert store.usage().objects == 0
+
+
+def test_a_retired_pack_revives_nothing(shelf: Shelf) -> None:
+    with shelf.open() as store:
+        shelf.put(store, *BLOCKS)
+        store.remove([cid for cid, _ in BLOCKS[1:]])
+        assert store.compact_some(WHOLE) > 0
+        store.remove([BLOCKS[0][0]])
+    (shelf.data_dir / "index.sqlite").unlink()
+    with shelf.open() as store:
+        assert store.usage().objects == 0
+        assert list((shelf.data_dir / "packs").iterdir()) == []
+
+
 def test_compaction_is_bounded(store: Store, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pack at least, and no more than the budget asks for."""
     monkeypatch.setattr(packs, "PACK_BYTES_TARGET", 500_000)

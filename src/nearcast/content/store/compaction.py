@@ -131,7 +131,12 @@ def _commit(core: Core, change: Change, number: int, moves: list[Move], lengths:
         change.grow_pack(pack, size_bytes, live[pack])
     change.sql.run("delete from packs where id = ?", (number,))
     change.moved += [move.key for move in moves]
-    change.after.append(lambda: core.retired_packs.append(number))
+    change.after.append(lambda: _retire(core, number))
+
+
+def _retire(core: Core, number: int) -> None:
+    core.retired_packs.append(number)
+    core.layout.retired(number).touch()  # should the index be lost now, a rebuild does not count these blocks again
 
 
 def _move_rows(change: Change, number: int, moves: list[Move]) -> set[int]:

@@ -6,7 +6,8 @@ index.sqlite             rows; can be rebuilt from everything below
 objects/ab/<root>.data   a file, contiguous, immutable        (ab: the first byte of the digest in hex)
 objects/ab/<root>.dag    its leaf digests and inner nodes (outboard.py); not needed where the root is a raw leaf
 objects/ab/<root>.part   a file on its way, sparse, and .bits: which leaves have arrived
-packs/00000001.car       small blocks, append only (pack.py), and .dead: which of them were removed
+packs/00000001.car       small blocks, append only (pack.py); .dead: which of them were removed;
+                             .retired: all of it was copied to other packs
 pins.log                 every pin and unpin, append only (pinlog.py)
 temporary/               files that are being written, and intents (commit.py); emptied when the store opens
 """
@@ -55,6 +56,9 @@ class Layout:
 
     def dead(self, number: int) -> Path:
         return self.packs / f"{number:08d}.dead"
+
+    def retired(self, number: int) -> Path:
+        return self.packs / f"{number:08d}.retired"
 
     def pack_numbers(self) -> list[int]:
         names = (path.stem for path in self.packs.glob("*.car"))

@@ -122,5 +122,5 @@ class PackSession:
 
 
 def remove_pack(layout: Layout, number: int) -> None:
-    for path in (layout.pack(number), layout.dead(number)):
+    for path in (layout.pack(number), layout.dead(number), layout.retired(number)):
         path.unlink(missing_ok=True)

@@ -41,7 +41,8 @@ class Rebuild:
         files = list(self._outboards())
         self._store(new for new in files if new.place == FLAT)
         references: dict[bytes, NewObject] = {new.key: new for new in files if new.place == IN_PLACE}
-        for number in self._core.layout.pack_numbers():
+        layout = self._core.layout
+        for number in [each for each in layout.pack_numbers() if not layout.retired(each).exists()]:
             self._store(self._blocks(number, references))
         self._store(references.values())
         self._store(new for new in files if new.place == PARTIAL)
@@ -51,13 +52,17 @@ class Rebuild:
 
     def _store(self, objects: Iterable[NewObject]) -> None:
         for part in slices(objects, OBJECTS_AT_ONCE):
-            unique = {new.key: new for new in part}  # later ones win: a file shared again after it changed
+            unique: dict[bytes, NewObject] = {}
+            for new in part:
+                self._bury(unique.setdefault(new.key, new), new)
             with self._core.change() as change:
                 adding = Storing(change, self._reading.confirm, any_absent=self._core.facts["absent"] > 0)
                 stored = adding.store(list(unique.values()), [])
                 live = dict.fromkeys(self._sizes, 0)
                 for new in unique.values():
-                    if new.pack is not None and new.key in stored:
+                    if new.key not in stored:
+                        self._bury(None, new)
+                    elif new.pack is not None:
                         live[new.pack] += frame_bytes_of(new)
                 for number, live_bytes in live.items():
                     change.grow_pack(number, self._sizes[number], live_bytes)
@@ -77,11 +82,18 @@ class Rebuild:
                 yield NewObject(frame.key, PACKED, number, frame.offset, len(frame.data), 0, None, links)
             elif (new := _reference(path, number, frame)) is not None:
                 old = references.get(new.key)
-                if old is None or not _holds_true(old.source):
-                    references[new.key] = new
+                if old is not None:
+                    new, old = (old, new) if _holds_true(old.source) else (new, old)
+                    self._bury(new, old)
+                references[new.key] = new
         lost_bytes = path.stat().st_size - self._sizes[number]
         if lost_bytes > 0:
             self._core.tell("store_damaged", f"pack {number} ends in {lost_bytes} bytes that are no blocks: cut off")
+
+    def _bury(self, kept: NewObject | None, other: NewObject) -> None:
+        """Marks a second copy dead, as a crash in a compaction leaves it, lest it come back once the first is removed."""
+        if other is not kept and other.pack is not None and other.offset is not None:
+            self._core.packs.bury(other.pack, [other.offset])
 
     def _outboards(self) -> Iterator[NewObject]:
         """What the files in `objects` are."""
