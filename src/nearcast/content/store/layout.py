@@ -15,6 +15,7 @@ temporary/               files that are being written, and intents (commit.py); 
 from pathlib import Path
 
 from nearcast.content.cid import decode_cid, parse_cid
+from nearcast.content.store.disk import sync_folder, write_synced
 from nearcast.errors import StoreError, UsageError
 
 FORMAT = "nearcast-store 1"
@@ -39,7 +40,10 @@ class Layout:
         for folder in (self.root, self.objects, self.packs, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
         if not self.format.exists():
-            self.format.write_text(FORMAT + "\n")
+            fresh = self.temporary / "format"
+            write_synced(fresh, f"{FORMAT}\n".encode())
+            fresh.replace(self.format)
+            sync_folder(self.root)
         elif (found := self.format.read_text(errors="replace").strip()) != FORMAT:
             raise StoreError(
                 f"the store in {self.root} has the format {found[:40]!r}, this program reads {FORMAT!r}",

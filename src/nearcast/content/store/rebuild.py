@@ -91,7 +91,7 @@ class Rebuild:
             self._core.tell("store_damaged", f"pack {number} ends in {lost_bytes} bytes that are no blocks: cut off")
 
     def _bury(self, kept: NewObject | None, other: NewObject) -> None:
-        """Marks a second copy dead, as a crash in a compaction leaves it, lest it come back once the first is removed."""
+        """Marks a second copy dead (a crash may leave some), lest it comes back once the first is removed."""
         if other is not kept and other.pack is not None and other.offset is not None:
             self._core.packs.bury(other.pack, [other.offset])
 
