@@ -314,3 +314,39 @@ def test_a_configuration_that_makes_no_sense(publisher: Person) -> None:
     assert ended.code == 2
     assert "store.quota" in ended.line()
     assert "config.toml" in ended.line()
+
+
+def test_nothing_that_lies_beside_the_destination_is_trusted(publisher: Person, reader: Person) -> None:
+    """A folder that came from strangers may hold symlinks, and a store full of lies."""
+    content = random.Random(5).randbytes(3 << 20)
+    (publisher.home / "film").write_bytes(content)
+    _sharing, ready = publisher.share("film")
+    link = ready["shared"][0]["link"]
+    forged = reader.home / ".film.nearcast"
+    copied = reader.run("--data-dir", str(forged), "get", link, "--no-lan")
+    assert copied.code == 0, copied.stderr
+    (reader.home / "film").unlink()
+    for stored in forged.rglob("*.data"):
+        stored.chmod(0o600)
+        stored.write_bytes(bytes(len(content)))
+    victim = reader.home / "precious"
+    victim.write_text("mine")
+    (reader.home / ".film.part").symlink_to(victim)
+    assert reader.get(link).code == 0
+    assert (reader.home / "film").read_bytes() == content
+    assert reader.get(link, "part", "--range", "0-9").code == 0
+    (reader.home / "film").unlink()
+    assert reader.get(link, "film", "--range", "0-9").code == 0
+    assert (reader.home / "film").read_bytes() == content[:10]
+    assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("mode", [[], ["--quiet"]])
+def test_a_name_in_a_link_cannot_steer_the_terminal(publisher: Person, reader: Person, mode: list[str]) -> None:
+    (publisher.home / "folder").mkdir()
+    (publisher.home / "folder" / "a").write_text("a")
+    _sharing, ready = publisher.share("folder")
+    link = ready["shared"][0]["link"].partition("#")[0] + "#%1B%5D0%3Btitle%07%C2%9B31m"
+    got = reader.get(link, *mode)
+    assert got.code == 0, got.stderr
+    assert not set(got.text) & set("\x1b\x07\x9b")

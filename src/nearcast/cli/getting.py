@@ -1,13 +1,16 @@
 """How `get` works: find a store to fetch into, fetch, and write what arrived to where it belongs.
 
 The store is this node's own, so that what was got is served by a later `up`. While another process has it open, a
-private one beside the destination takes its place, `.NAME.nearcast/`: kept when the fetch fails, so that the next try
-goes on from there, and removed when it has succeeded.
+private one beside the destination takes its place, `.NAME.TAG.nearcast/`: kept when the fetch fails, so that the next
+try goes on from there, and removed when it has succeeded. What is in a store counts as verified, and the destination
+may lie in a folder that came from strangers: so TAG is made with this node's key, and nobody can lay a store there.
 """
 
 import asyncio
+import hmac
 import os
 import re
+import secrets
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -16,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nearcast.cli.looking import unannounced
-from nearcast.cli.output import Output
+from nearcast.cli.output import Output, printable
 from nearcast.cli.publishing import amount_shown, interruptible
 from nearcast.cli.watching import report_fields, summary_lines, watched
 from nearcast.config import Config
@@ -28,11 +31,15 @@ from nearcast.errors import NotFoundError, StoreLockedError, UnavailableError, U
 from nearcast.gateways.control.reading import look
 from nearcast.gateways.control.running import read_running
 from nearcast.gateways.control.storing import first_missing
+from nearcast.keys import load_or_create_identity
 from nearcast.naming.link import Link, parse_link
 from nearcast.node import Node, run_node
+from nearcast.node.assembly import IDENTITY_FILE
 from nearcast.overlay.peers import parse_peer
 
 STANDARD_OUTPUT = Path("-")
+TAG_DIGITS = 32  # of hexadecimal: 128 bits, not to be guessed
+NAME_CHARACTERS_MAX = 100  # of the destination, in the names of what stands beside it for a while
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,12 @@ class Wish:
     byte_range: WantedRange | None
     overwrite: bool
 
-    @property
-    def private_folder(self) -> Path:
-        """Where a store is made when our own is taken."""
+    def private_folder(self, config: Config) -> Path:
+        """Where a store is made when our own is taken. Raises StoreError when this node's key cannot be read."""
         place = self.destination or Path.cwd() / self.link.suggested_name
-        return place.with_name(f".{place.name}.nearcast")
+        key = load_or_create_identity(config.data_dir / IDENTITY_FILE).secret
+        tag = hmac.digest(key, b"nearcast private store\0" + os.fsencode(place), "sha256").hex()[:TAG_DIGITS]
+        return place.with_name(f".{place.name[:NAME_CHARACTERS_MAX]}.{tag}.nearcast")
 
 
 def wanted(link_text: str, path: Path | None, urls: list[str], range_text: str | None, *, overwrite: bool) -> Wish:
@@ -115,18 +123,19 @@ def _parse_range(text: str) -> WantedRange:
 
 async def run_get(output: Output, config: Config, wish: Wish) -> None:
     """Fetch, write, and say so."""
+    private_folder = wish.private_folder(config)
     try:
-        async with _node_for(config, wish) as (node, link):
+        async with _node_for(config, wish, private_folder) as (node, link):
             report = await _fetched(output, node, replace(wish, link=link))
             await _delivered(output, node, wish, report)
     except (NotFoundError, UsageError):  # nothing has come, or nothing is to come: there is nothing to go on from
-        _discard(wish.private_folder)
+        _discard(private_folder)
         raise
-    _discard(wish.private_folder)
+    _discard(private_folder)
     if wish.destination is not None:
         fields = report_fields(report) | {"path": str(wish.destination)}
-        lines = summary_lines(report, str(wish.destination))
-        output.result(fields, lines=lines, essential=[str(wish.destination)])
+        where = printable(str(wish.destination))  # its name may come from the link
+        output.result(fields, lines=summary_lines(report, where), essential=[where])
 
 
 def _discard(private_folder: Path) -> None:
@@ -135,12 +144,12 @@ def _discard(private_folder: Path) -> None:
 
 
 @asynccontextmanager
-async def _node_for(config: Config, wish: Wish) -> AsyncIterator[tuple[Node, Link]]:
+async def _node_for(config: Config, wish: Wish, private_folder: Path) -> AsyncIterator[tuple[Node, Link]]:
     """A node that only fetches, and the link with the running node among its holders if there is one."""
     link, config = wish.link, unannounced(config)
-    private = replace(config, data_dir=wish.private_folder)
+    private = replace(config, data_dir=private_folder)
     async with AsyncExitStack() as stack:
-        if wish.private_folder.is_dir():  # an earlier try fetched into it
+        if private_folder.is_dir():  # an earlier try fetched into it
             yield await stack.enter_async_context(run_node(private, http=False, announce=False)), link
             return
         try:
@@ -209,9 +218,10 @@ async def _write_bytes(output: Output, node: Node, wish: Wish, report: FetchRepo
             await asyncio.to_thread(output.bytes, piece)
         sys.stdout.flush()
         return
-    temporary = wish.destination.with_name(f".{wish.destination.name}.part")
+    name = wish.destination.name[:NAME_CHARACTERS_MAX]
+    temporary = wish.destination.with_name(f".{name}.{secrets.token_hex(6)}.part")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # never through what stands there already, which may be a symlink
             async for piece in pieces:
                 await asyncio.to_thread(file.write, piece)
         temporary.replace(wish.destination)
