@@ -1,5 +1,6 @@
 """Files and trees go in through a real store and come out byte for byte; what goes wrong is named."""
 
+import mmap
 import os
 import socket
 import time
@@ -292,3 +293,28 @@ def test_eviction_in_the_middle_takes_nothing(tmp_path: Path, folder: Path, monk
         store.evict()
         for number in range(20):
             assert read_back(store, imported.root, str(number)) == bytes([number])
+
+
+def tells_of_mapped_writes(path: Path) -> bool:
+    """Whether this file system moves a file's times with the first write to a page that has been synced."""
+    path.write_bytes(bytes(10))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[5] = 1
+        os.fsync(file.fileno())
+        before_ns = os.fstat(file.fileno()).st_ctime_ns
+        mapped[5] = 2
+        return os.fstat(file.fileno()).st_ctime_ns != before_ns
+
+
+def test_a_program_that_writes_through_mapped_memory_is_noticed(store: Store, folder: Path) -> None:
+    if not tells_of_mapped_writes(folder / "probe"):
+        pytest.skip("this file system never tells of writes through mapped memory")
+    path = folder / "image"
+    path.write_bytes(bytes(3 * LEAF_BYTES))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[5] = 1  # the page is dirty from now on
+        root = import_path(store, path, in_place=True).root
+        assert read_back(store, root)[5] == 1
+        mapped[5] = 2
+        with pytest.raises(ChangedError):
+            read_back(store, root)
