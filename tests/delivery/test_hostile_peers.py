@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.delivery.world import OFFER, STALL_S, Misbehaviour, keep_file, keep_tree, noise, run, world
+from tests.delivery.world import OFFER, STALL_S, Misbehaviour, file_dag, keep_file, keep_tree, noise, run, world
 
 from nearcast.content.cid import dag_pb_cid
 from nearcast.content.dag import FileDag
 from nearcast.content.leaves import LEAF_BYTES
+from nearcast.delivery import node_stage
 from nearcast.delivery.events import LeafVerified, SourceFailed, Wanted
 from nearcast.delivery.messages import End, MissingLeaf, Refusal, answer_fields, parse_request
 from nearcast.errors import IntegrityError, NotFoundError, RemoteError, UnavailableError
@@ -169,6 +170,39 @@ def answering(dag: FileDag, leaf_answer: Callable[[int, int], bytes]) -> Misbeha
         await stream.send.finish()
 
     return misbehave
+
+
+async def drip(stream: Stream, of: bytes) -> None:
+    """Never silent, never done."""
+    await stream.send.write(block_header(len(of)))
+    for byte in of:
+        await stream.send.write(bytes([byte]))
+        await asyncio.sleep(STALL_S / 4)
+
+
+@pytest.mark.parametrize("drips", [True, False], ids=["drips", "sends empty blocks"])
+def test_a_peer_that_won_the_race_and_then_dawdles_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drips: bool
+) -> None:
+    monkeypatch.setattr(node_stage, "SLOW_WINNER_S", STALL_S)
+
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            honest, reader = place.peer("honest"), place.reader()
+            tree = keep_tree(honest.store, {"film": CONTENT})
+            nodes = [honest.store.get_block(tree), file_dag(CONTENT).nodes[0][1]]
+
+            async def dawdle(stream: Stream, value: Any) -> None:
+                await stream.send.write(OFFER + b"".join(map(block, nodes[: 1 if drips else 2])))
+                while not drips:
+                    await stream.send.write(block(b"") * 1000)
+                await drip(stream, nodes[1])
+
+            hostile = reader.source(place.hostile(dawdle))
+            await reader.fetcher.fetch(Wanted(tree), [hostile, reader.source(honest)], reader.events.append)
+            assert reader.store.read_file(file_dag(CONTENT).root, 0, len(CONTENT)) == CONTENT
+
+    run(main())
 
 
 LEAF_LIES: dict[str, Callable[[int, int], bytes]] = {

@@ -26,6 +26,11 @@ from nearcast.errors import NearcastError, NotFoundError, RemoteError, StoreErro
 RACE_STAGGER_S = 0.05  # ten peers are all asked within half a second; RFC 8305 recommends 250 ms for dialling alone
 
 
+# No block from the winner for so long, and the others may race it again; guess: more than a loaded machine's pauses.
+# One that sends a byte now and then is not silent, so no stall timeout ends it.
+SLOW_WINNER_S = 4.0
+
+
 class ContentFaultError(Exception):
     """The content itself is broken or has no such path: no other source can do better. Carries the typed error."""
 
@@ -61,6 +66,8 @@ class NodeStage:
         self.inline: list[bytes] = []
         self.inline_from = ""
         self._inline_bytes = 0
+        self._took_empty = False
+        self._taken = 0
 
     async def run(self) -> None:
         """Until the walk is over; returns at once when it is.
@@ -78,7 +85,7 @@ class NodeStage:
     async def _race(self, group: asyncio.TaskGroup) -> None:
         """Start the next source if one is due, then wait for something to happen."""
         if self._winner is not None:
-            await self._roster.pulse.wait()
+            await self._watch(self._winner)
             return
         waiting = [source for source in self._roster.active.values() if self._may_be_asked(source)]
         if waiting:
@@ -87,6 +94,16 @@ class NodeStage:
         elif not self._racing:
             raise self._roster.nobody_left(self._lacking)
         await self._roster.pulse.wait(RACE_STAGGER_S if len(waiting) > 1 else None)
+
+    async def _watch(self, winner: Source) -> None:
+        """Let it go on alone while it brings blocks, or while there is nobody else to ask."""
+        loop = asyncio.get_running_loop()
+        taken, until_s = self._taken, loop.time() + SLOW_WINNER_S
+        while self._winner is winner and (left_s := until_s - loop.time()) > 0:
+            await self._roster.pulse.wait(left_s)
+        others = any(self._may_be_asked(source) for source in self._roster.active.values())
+        if self._winner is winner and self._taken == taken and others:
+            self._winner = None  # behind the last node this ends the stage: leaves are asked of everybody
 
     def _may_be_asked(self, source: Source) -> bool:
         return source.gives_nodes and source.name not in self._racing and source.name not in self._lacking
@@ -126,6 +143,7 @@ class NodeStage:
     async def _take(self, source: Source, data: bytes) -> None:
         if self._winner not in (None, source):
             return  # it lost the race a moment ago and is being cancelled
+        self._taken += 1
         expected = self._walk.expected
         if expected is None:
             self._take_inline(source, data)
@@ -153,8 +171,10 @@ class NodeStage:
     def _take_inline(self, source: Source, data: bytes) -> None:
         """A leaf behind the last node: which one it is, is known when the leaves are laid out."""
         self._inline_bytes += len(data)
-        if self._inline_bytes > self._want.inline_bytes:
+        # Empty blocks count for nothing, and there is only one: the bound on bytes would let endlessly many pass.
+        if self._inline_bytes > self._want.inline_bytes or (not data and self._took_empty):
             raise RemoteError("it sent blocks that nobody asked for")
+        self._took_empty = self._took_empty or not data
         self.inline_from = source.name
         self.inline.append(data)
 
