@@ -1,6 +1,7 @@
-"""The accepting side of the transport: one task per connection, as many as the bound allows."""
+"""The accepting side of the transport: one task per connection, as many as the bounds allow."""
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from nearcast.delivery.serve import ServeGate, serve_connection
@@ -11,22 +12,23 @@ if TYPE_CHECKING:
     from nearcast.node.running import Node
 
 CONNECTIONS_MAX = 1024  # guess: about 100 KB each in the transport, so 100 MB at the worst
+CONNECTIONS_PER_PEER_MAX = 8  # a node keeps one to each other; guess: a restart or a changed network leaves some behind
 
 
 async def accept_connections(node: "Node") -> None:
     """Serve everybody who connects, until the endpoint is closed or we are cancelled."""
-    open_connections = 0
+    open_by_peer: Counter[bytes] = Counter()
     gate = ServeGate()
 
     async def serve(connection: Connection) -> None:
-        nonlocal open_connections
-        open_connections += 1
         try:
             await serve_connection(connection, node.store, node.serves, node.telemetry, node.clock, gate=gate)
         except NearcastError as error:
             node.telemetry.event("connection-ended", peer=connection.remote_id.hex(), reason=error.message)
         finally:
-            open_connections -= 1
+            open_by_peer[connection.remote_id] -= 1
+            if not open_by_peer[connection.remote_id]:
+                del open_by_peer[connection.remote_id]
             await connection.close()
 
     async with asyncio.TaskGroup() as tasks:
@@ -35,8 +37,10 @@ async def accept_connections(node: "Node") -> None:
                 connection = await node.endpoint.accept()
             except UnavailableError:
                 return
-            if open_connections >= CONNECTIONS_MAX:
+            peer = connection.remote_id
+            if open_by_peer.total() >= CONNECTIONS_MAX or open_by_peer[peer] >= CONNECTIONS_PER_PEER_MAX:
                 node.telemetry.count("connections_refused")
                 await connection.close()
             else:
+                open_by_peer[peer] += 1
                 tasks.create_task(serve(connection))
