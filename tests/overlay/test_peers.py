@@ -21,13 +21,13 @@ def peer(number: int, *addresses: str) -> PeerAddress:
     return PeerAddress(number.to_bytes(32, "big"), addresses or (f"192.0.2.1:{number}",))
 
 
-def test_near_ones_come_first_then_the_most_recent() -> None:
+def test_the_operators_come_first_then_near_ones_then_the_most_recent() -> None:
     book = PeerBook()
     book.add(peer(1), "config", 0)
     book.add(peer(2), "link", 1)
     book.add(peer(3), "link", 2)
     book.add(peer(4), "lan", 0)
-    assert book.candidates(10) == [peer(4), peer(3), peer(2), peer(1)]
+    assert book.candidates(10) == [peer(1), peer(4), peer(3), peer(2)]
 
 
 def test_addresses_from_several_places_are_merged_newest_first() -> None:

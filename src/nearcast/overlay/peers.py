@@ -25,7 +25,9 @@ _ENDPOINT_ID = re.compile(rf"[0-9A-Fa-f]{{{2 * ENDPOINT_ID_BYTES}}}")  # bytes.f
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}")
 
 Origin = Literal["link", "lan", "config"]
-_ORDER: dict[Origin, int] = {"lan": 0, "link": 1, "config": 2}  # near ones first
+# Only so many are asked: announcements on the LAN, which anybody can make by the hundred, must not crowd out those that
+# the operator named. Among those who are asked the order makes no difference.
+_ORDER: dict[Origin, int] = {"config": 0, "lan": 1, "link": 2}
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class PeerBook:
             peer.failures = min(peer.failures + 1, 16)
 
     def candidates(self, now_s: float) -> list[PeerAddress]:
-        """Those worth asking now: the LAN's first, then by how recently they were heard of."""
+        """Those worth asking now: the operator's own first, then the LAN's, then by how recently they were heard of."""
         ready = [peer for peer in self._peers.values() if peer.retry_s <= now_s]
         ready.sort(key=lambda peer: (min(_ORDER[origin] for origin in peer.origins), -peer.heard_s))
         return [peer.address for peer in ready]
