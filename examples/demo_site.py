@@ -39,8 +39,8 @@ def build_site(folder: Path, large_bytes: int) -> Site:
     for seed, (name, *colours) in enumerate(_PICTURES):
         (folder / "pictures" / f"{name}.png").write_bytes(_picture(seed, colours))
     (folder / "index.html").write_text(_page("Shorelines", _INDEX))
-    (folder / "pictures.html").write_text(_page("Pictures", _gallery()))
-    (folder / "about.html").write_text(_page("About", _ABOUT))
+    (folder / "pictures.html").write_text(_page("Pictures · Shorelines", _gallery()))
+    (folder / "about.html").write_text(_page("About · Shorelines", _ABOUT))
     (folder / "style.css").write_text(_STYLE)
     (folder / "script.js").write_text(_SCRIPT)
     (folder / "places.json").write_text(json.dumps(_PLACES, indent=1))
@@ -93,7 +93,7 @@ def _page(title: str, body: str) -> str:
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · Shorelines</title>
+<title>{title}</title>
 <link rel="stylesheet" href="style.css">
 <header><a class="mark" href="index.html">Shorelines</a>
 <nav><a href="pictures.html">Pictures</a><a href="about.html">About</a></nav></header>

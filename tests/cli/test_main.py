@@ -22,7 +22,9 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "--help"]) == 0
-    assert f"Usage: nearcast {command}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"Usage: nearcast {command}" in text
+    assert "<" not in text, "a Python type instead of words"
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

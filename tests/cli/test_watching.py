@@ -99,3 +99,8 @@ def test_the_end_names_the_sources_the_rate_and_the_liars() -> None:
     assert lines[2].split() == ["bob", "1.00", "MB", "25", "%", "gone"]
     assert lines[3].split() == ["mallory", "lied:", "wrong", "bytes"]
     assert report_fields(report)["sources"] == {"alice": 3_000_000, "bob": 1_000_000}
+
+
+def test_the_end_of_a_fetch_that_fetched_nothing() -> None:
+    report = FetchReport(FILE, 0, {}, 500_000, 0, 0.002)
+    assert list(summary_lines(report, "site")) == ["  site   everything was here already"]

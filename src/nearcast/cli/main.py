@@ -15,6 +15,7 @@ from typer import TyperException
 from nearcast import __version__
 from nearcast.cli import add, car, cat, failure, get, identity, ls, options, pin, rm, share, status, up
 from nearcast.cli.options import ConfigFile, DataDir, Json, Quiet
+from nearcast.cli.plainhelp import PlainGroup
 from nearcast.errors import NearcastError, UsageError
 
 _COMMANDS = (share, get, add, cat, ls, pin, rm, car, up, status, identity)  # the order of --help
@@ -33,6 +34,7 @@ def build() -> typer.Typer:
     """The application with every command in it."""
     app = typer.Typer(
         name="nearcast",
+        cls=PlainGroup,
         add_completion=False,
         pretty_exceptions_enable=False,
         no_args_is_help=True,
@@ -97,9 +99,9 @@ def _failed(error: BaseException, *, as_json: bool) -> int:
 def _usage(error: TyperException) -> NearcastError:
     """What the option parser found wrong, in our words and with our exit code."""
     message = error.format_message()
-    if not message:
-        return UsageError("a command is missing", fix="nearcast --help lists them")
     command = getattr(getattr(error, "ctx", None), "command_path", "nearcast")
+    if not message:
+        return UsageError("a command is missing", fix=f"{command} --help lists them")
     return UsageError(message[0].lower() + message[1:].rstrip("."), fix=f"{command} --help shows what it takes")
 
 

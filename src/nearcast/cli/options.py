@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nearcast.cli.asides import say_what_is_logged
 from nearcast.cli.output import Mode, Output
+from nearcast.cli.plainhelp import PlainCommand
 from nearcast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,12 +123,14 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         parameters = [_keyword(parameter) for parameter in (shared[0], *own, *shared[1:])]
 
         def run(context: typer.Context, **values: Any) -> None:
-            function(_call(context, values), **values)
+            call = _call(context, values)
+            say_what_is_logged(call.output)
+            function(call, **values)
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect itself looks for
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name)(run)
+        app.command(name, cls=PlainCommand)(run)
         return function
 
     return register

@@ -7,18 +7,19 @@ import typer
 
 from nearcast.cli.options import Call, command
 from nearcast.cli.output import printable
+from nearcast.cli.plainhelp import PlainGroup
 
 LinkArgument = Annotated[str, typer.Argument(metavar="LINK|CID", help="What to keep; it must be here already.")]
-Name = Annotated[str, typer.Option("--name", help="What to call it in `pin ls`.")]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="What to call it in `pin ls`.")]
 
 
 def register(app: typer.Typer) -> None:
-    pins = typer.Typer(no_args_is_help=True, help="Say what this node keeps, whatever its quota says.")
+    pins = typer.Typer(cls=PlainGroup, no_args_is_help=True, help="Say what this node keeps, whatever its quota says.")
     app.add_typer(pins, name="pin")
 
     @command(pins, "add")
     def add(call: Call, link: LinkArgument, name: Name = "") -> None:
-        """Keep what is here under this name."""
+        """Keep what LINK names, and all below it, until it is unpinned."""
         from nearcast.cli.keeping import perform
 
         result = perform(call, "pin", {"link": link, "name": name})

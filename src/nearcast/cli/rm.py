@@ -6,7 +6,7 @@ import typer
 
 from nearcast.cli.options import Call, command
 
-Links = Annotated[list[str], typer.Argument(metavar="CID...", help="What to remove, by its CID or a link.")]
+Links = Annotated[list[str], typer.Argument(metavar="CID", help="What to remove, by its CID or a link.")]
 
 
 def register(app: typer.Typer) -> None:

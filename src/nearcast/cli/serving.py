@@ -52,7 +52,8 @@ class LiveLog:
         """The line at the end."""
         self._flush()
         seconds = time.monotonic() - self._started_s
-        fields, line = self._traffic.fields(seconds), "\n  " + self._traffic.summary(seconds)
+        gap = "\n" if self._traffic.requests else ""  # nothing stands between the links and this line
+        fields, line = self._traffic.fields(seconds), f"{gap}  {self._traffic.summary(seconds)}"
         self._lines.put(lambda: self._output.live(fields, line=line))
         self._lines.close()
 

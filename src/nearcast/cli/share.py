@@ -1,5 +1,6 @@
 """`nearcast share PATH...`: publish files and folders from where they lie, and serve them until Ctrl-C."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from nearcast.cli import options
 from nearcast.cli.options import Call, FetchPolicy, Http, NoLan, Peers, Quic, Quota, Relay, command
-from nearcast.errors import NotFoundError
+from nearcast.errors import NotFoundError, StoreLockedError
 
 if TYPE_CHECKING:
     from nearcast.cli.publishing import Published
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 EVERY_INTERFACE = "0.0.0.0"  # so that the link for the same network works; others get only what is in the store
 
-Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", readable=False, help="Files and folders to publish.")]
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH", readable=False, help="Files and folders to publish.")]
 Hidden = Annotated[bool, typer.Option("--hidden", help="Publish hidden files too.")]
 
 
@@ -67,10 +68,23 @@ async def _share(call: Call, config: "Config", paths: list[Path], *, hidden: boo
     from nearcast.cli.publishing import publish
     from nearcast.cli.serving import serving, until_stopped
 
-    async with serving(call.output, config) as (node, log):
-        published = [await publish(call.output, node, path, hidden=hidden) for path in paths]
-        _print(call, published)
-        await until_stopped(log)
+    try:
+        async with serving(call.output, config) as (node, log):
+            published = [await publish(call.output, node, path, hidden=hidden) for path in paths]
+            _print(call, published)
+            await until_stopped(log)
+    except StoreLockedError as locked:
+        raise _with_another_fix(locked, config, paths) from locked
+
+
+def _with_another_fix(locked: StoreLockedError, config: "Config", paths: list[Path]) -> StoreLockedError:
+    """A node that runs need not be stopped to publish something more."""
+    from nearcast.gateways.control.running import read_running
+
+    if read_running(config.data_dir) is None:
+        return locked
+    add = f"nearcast add --in-place {shlex.quote(str(paths[0]))}"
+    return StoreLockedError(locked.message, fix=f"{add} has it share this too; or give this one another --data-dir")
 
 
 def _print(call: Call, published: "list[Published]") -> None:

@@ -46,7 +46,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         *rows,
     ]
     rows += [("Peer", _peer(peer)) for peer in found["peers"]]
-    rows += [(name.replace("_", " "), f"{value:,}") for name, value in sorted(found["counters"].items())]
+    rows += [(name.replace("_", " ").capitalize(), f"{value:,}") for name, value in sorted(found["counters"].items())]
     return _table(rows)
 
 

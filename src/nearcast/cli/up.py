@@ -56,4 +56,4 @@ def _print(call: Call, node: "Node") -> None:
     lines[-1] += bytes_text(usage.held_bytes + usage.cached_bytes)
     ready: dict[str, Any] = {"event": "ready", "id": node.identity.endpoint_id.hex(), "peer": peer}
     ready |= {"url": node.http_url, "lan_urls": list(node.lan_http_urls), "data_dir": str(node.config.data_dir)}
-    call.output.result(ready, lines=[*lines, "  Ctrl-C stops.", ""], essential=[peer])
+    call.output.result(ready, lines=[*lines, "", "  Ctrl-C stops.", ""], essential=[peer])

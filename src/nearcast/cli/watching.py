@@ -43,10 +43,7 @@ def take(tally: Tally, event: FetchEvent, say: Callable[[str], None]) -> None:
 
 def summary_lines(report: FetchReport, where: str) -> Iterator[str]:
     """What was got, how fast, from whom."""
-    reused = f", {bytes_text(report.reused_bytes)} were here already" if report.reused_bytes else ""
-    rate = rate_text(report.bytes_verified, report.duration_s)
-    amount = f"{bytes_text(report.bytes_verified)} verified in {seconds_text(report.duration_s)}, {rate}"
-    yield f"  {where}   {amount}{reused}"
+    yield f"  {where}   {_amount(report)}"
     sources = sorted(report.bytes_by_source.items(), key=lambda item: -item[1])
     for name, size_bytes in sources:
         trouble = f"   {printable(report.failed[name])}" if name in report.failed else ""
@@ -68,6 +65,14 @@ def report_fields(report: FetchReport) -> dict[str, Any]:
         "failed": dict(report.failed),
         "liars": list(report.liars),
     }
+
+
+def _amount(report: FetchReport) -> str:
+    if not report.bytes_verified:
+        return "everything was here already"
+    reused = f", {bytes_text(report.reused_bytes)} were here already" if report.reused_bytes else ""
+    rate = rate_text(report.bytes_verified, report.duration_s)
+    return f"{bytes_text(report.bytes_verified)} verified in {seconds_text(report.duration_s)}, {rate}{reused}"
 
 
 def _column(name: str) -> str:
