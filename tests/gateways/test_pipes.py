@@ -15,7 +15,7 @@ from nearcast.errors import ChangedError, UnavailableError
 from nearcast.gateways.http import pipe as pipe_module
 from nearcast.gateways.http.open_file import OpenFile
 from nearcast.gateways.http.pipe import PIPE_BYTES, ClientGoneError, Pipes
-from nearcast.gateways.http.pouring import pour_file
+from nearcast.gateways.http.pouring import POURING_THREADS, pour_file
 
 BIG_BYTES = 32 << 20  # more than sockets, granian and a pipe hold together
 
@@ -180,3 +180,36 @@ def test_a_file_is_read_from_memory_only_while_it_is_unchanged(tmp_path: Path) -
     path.write_bytes(b"")
     with pytest.raises(ChangedError):
         opened_file.read_into(bytearray(4), 2)
+
+
+def test_clients_that_stand_still_make_room_for_others(
+    tmp_path: Path, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe_module, "PIPES_MAX", 2)
+    monkeypatch.setattr(pipe_module, "STALLED_S", 0.05)
+
+    async def main() -> None:
+        async with opened(tmp_path) as door:
+            path = f"/ipfs/{share(door.store, big)}"
+            async with asked(door, path), asked(door, path):
+                async with asyncio.timeout(10):
+                    while (answer := await door.get(path)).status == 503:  # noqa: ASYNC110 - only a try can tell
+                        await asyncio.sleep(0.05)
+                assert hashlib.sha256(answer.body).digest() == hashlib.sha256(big.read_bytes()).digest()
+                await lines(door, 2)
+
+    run(main)
+
+
+def test_slow_clients_do_not_take_the_threads_of_the_others(tmp_path: Path, big: Path) -> None:
+    async def main() -> None:
+        async with opened(tmp_path) as door, AsyncExitStack() as slow:
+            path = f"/ipfs/{share(door.store, big)}"
+            for _ in range(POURING_THREADS + 1):
+                await slow.enter_async_context(asked(door, path))
+            async with asyncio.timeout(10):
+                assert len((await door.get(path)).body) == BIG_BYTES
+            await slow.aclose()
+            await lines(door, POURING_THREADS + 2)
+
+    run(main)

@@ -28,6 +28,7 @@ from nearcast.errors import UnavailableError
 PIPE_BYTES = 512 << 10  # measured: 256 KiB is slower on a busy machine, 1 MiB (all that Linux allows) no faster
 PIPES_MAX = 256  # guess: bodies in flight; each costs 4 descriptors and twice PIPE_BYTES
 OPENED_WITHIN_S = 30.0  # granian opens a file at once; if it did not by then, the client had gone before
+STALLED_S = 10.0  # a client that took nothing for so long makes room when another needs its pipe; guess
 OPEN_POLL_S = 0.002  # granian takes less than 1 ms
 _SET_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux only; elsewhere 64 KiB is what one gets
 
@@ -47,6 +48,8 @@ class Pipe:
         self.path = path
         self.capacity_bytes = 1 << 16  # what pipes have elsewhere, at most
         self.written_bytes = 0
+        self._waiting: asyncio.Future[None] | None = None
+        self._waiting_since_s = 0.0
         os.mkfifo(path, 0o600)
         # A reader of our own lets the writing end be opened now, and keeps early writes from failing.
         self._reader: int | None = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -100,6 +103,7 @@ class Pipe:
         loop = asyncio.get_running_loop()
         writable: asyncio.Future[None] = loop.create_future()
         loop.add_writer(self.writer, _wake, writable)
+        self._waiting, self._waiting_since_s = writable, loop.time()
         try:
             if self._reader is None:
                 await writable
@@ -109,7 +113,18 @@ class Pipe:
         except TimeoutError:
             raise ClientGoneError("the client went away before its answer began") from None
         finally:
+            self._waiting = None
             loop.remove_writer(self.writer)
+
+    def stalled_s(self) -> float:
+        """How long the client has not taken anything; 0 when it is not waited for."""
+        is_waiting = self._waiting is not None and not self._waiting.done()
+        return asyncio.get_running_loop().time() - self._waiting_since_s if is_waiting else 0.0
+
+    def give_up(self) -> None:
+        """Whoever waits for room is told that the client went away."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(ClientGoneError("the client took nothing while others waited"))
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:
@@ -123,7 +138,7 @@ class Pipes:
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._numbers = itertools.count()
-        self._open = 0
+        self._open: set[Pipe] = set()
 
     def close(self) -> None:
         if self._folder is not None:
@@ -132,20 +147,32 @@ class Pipes:
 
     @asynccontextmanager
     async def pipe(self) -> AsyncGenerator[Pipe, None]:
-        """A new pipe. Raises BusyError when PIPES_MAX bodies are in flight, or no descriptor is left."""
-        if self._open >= PIPES_MAX:
+        """A new pipe. Raises BusyError when PIPES_MAX bodies are in flight, or no descriptor is left.
+
+        A client may stand still as long as it likes (a paused film), until its pipe is needed for another one.
+        """
+        if len(self._open) >= PIPES_MAX and not self._make_room():
             raise BusyError(f"{PIPES_MAX} downloads are running already", fix="try again in a moment")
         try:
             self._folder = self._folder or Path(tempfile.mkdtemp(prefix="nearcast-http-"))
             pipe = Pipe(self._folder / f"{next(self._numbers):x}")
         except OSError as error:
             raise BusyError(f"this node can open no pipe: {error.strerror}", fix="try again in a moment") from error
-        self._open += 1
+        self._open.add(pipe)
         try:
             yield pipe
         finally:
-            self._open -= 1
+            self._open.discard(pipe)
             pipe.close()
+
+    def _make_room(self) -> bool:
+        """Gives the client up that has stood still the longest, if there is one."""
+        stalled = max(self._open, key=Pipe.stalled_s, default=None)
+        if stalled is None or stalled.stalled_s() < STALLED_S:
+            return False
+        self._open.discard(stalled)
+        stalled.give_up()
+        return True
 
 
 def _unread_bytes(reader: int) -> int:

@@ -30,6 +30,7 @@ from nearcast.gateways.http.pipe import ClientGoneError, Pipe
 STEP_BYTES = 128 << 10  # what granian reads at once; measured: larger steps leave the processor's cache
 TURN_BYTES = 16 << 20  # about 20 ms of one client's time; guess
 PATIENCE_MS = 20  # a client that takes nothing for so long is slow; guess
+_NO_WAIT = 2  # SPLICE_F_NONBLOCK: vmsplice does not heed O_NONBLOCK, and four slow clients would hold every thread
 POURING_THREADS = 4  # guess: more than the processors that would have to feed them
 
 
@@ -150,7 +151,7 @@ def _hand_over(writer: int, rest: _Stretch) -> int:
     if _vmsplice is None:
         return os.write(writer, rest.data)
     pages = _Pages(rest.address, len(rest.data))
-    count = int(_vmsplice(writer, ctypes.byref(pages), 1, 0))
+    count = int(_vmsplice(writer, ctypes.byref(pages), 1, _NO_WAIT))
     if count < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))  # Python makes the fitting subclass of it
