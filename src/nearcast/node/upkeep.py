@@ -10,7 +10,10 @@ COMPACTED_BYTES = 16 << 20  # rewritten per round at the most; guess: unnoticed 
 
 
 async def keep_up(store: Store, scrub_bytes_per_s: int, telemetry: Telemetry) -> None:
-    """For ever: evict down to the quota, give back the space of what was removed, re-verify a slice of what is on disk. Works in threads, in small steps."""
+    """For ever: evict down to the quota, give back the space of what was removed, re-verify a slice of what is on disk.
+
+    Works in threads, in small steps.
+    """
     while True:
         await asyncio.to_thread(store.evict)
         await asyncio.to_thread(store.compact_some, COMPACTED_BYTES)
