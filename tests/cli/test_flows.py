@@ -159,6 +159,22 @@ def test_ctrl_c_ends_a_get_and_the_next_goes_on(publisher: Person, reader: Perso
     assert reader.get(link, "--json").json["reused"] > 0
 
 
+def test_what_came_before_the_holder_was_switched_off_is_kept(publisher: Person, reader: Person) -> None:
+    (publisher.home / "large.bin").write_bytes(random.Random(7).randbytes(100 * MEBIBYTE))
+    sharing, ready = publisher.share("large.bin")
+    link = ready["shared"][0]["link"]
+    reader.up()  # it has the store open, so `get` fetches into one beside the destination
+    started = reader.start("get", link, "--no-lan")
+    while disk_bytes(reader.home) < 20 * MEBIBYTE:
+        assert started.process.poll() is None, "it was done before it could be interrupted"
+    assert started.end(signal.SIGINT).code == 130
+    sharing.end()
+    kept = list(reader.home.glob(".large.bin.*.nearcast"))
+    assert reader.get(link).code in (3, 4)
+    assert kept
+    assert list(reader.home.glob(".large.bin.*.nearcast")) == kept
+
+
 def test_ctrl_c_ends_an_import(publisher: Person) -> None:
     with (publisher.home / "huge.bin").open("wb") as file:
         file.truncate(1 << 40)  # sparse: hashing it would take an hour

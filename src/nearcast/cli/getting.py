@@ -124,12 +124,14 @@ def _parse_range(text: str) -> WantedRange:
 async def run_get(output: Output, config: Config, wish: Wish) -> None:
     """Fetch, write, and say so."""
     private_folder = wish.private_folder(config)
+    holds_an_earlier_try = private_folder.is_dir()
     try:
         async with _node_for(config, wish, private_folder) as (node, link):
             report = await _fetched(output, node, replace(wish, link=link))
             await _delivered(output, node, wish, report)
     except (NotFoundError, UsageError):  # nothing has come, or nothing is to come: there is nothing to go on from
-        _discard(private_folder)
+        if not holds_an_earlier_try:  # whose only holder may just be switched off
+            _discard(private_folder)
         raise
     _discard(private_folder)
     if wish.destination is not None:
