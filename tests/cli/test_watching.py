@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from nearcast.cli.bars import FetchBars, Rate
@@ -80,6 +81,19 @@ def test_the_bars_have_a_row_per_source_and_a_total() -> None:
     assert "lied" in rows[1]
     assert rows[3][-2:] == ["75", "%"]
     assert all(len(row) <= 100 for row in console.file.getvalue().splitlines())
+
+
+def test_on_a_narrow_terminal_every_figure_is_still_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nearcast.cli.output.CONSOLE_COLUMNS_WITHOUT_TERMINAL", 80)
+    tally, _ = played([Planned(151_000_000, 0), LeafVerified("aa420fd8", 65_700_000, FILE, 1)])
+    console = Console(file=io.StringIO(), width=80)
+    console.print(FetchBars(Output(Mode.PEOPLE, io.StringIO(), io.StringIO()), tally, lambda: 1.0).table())
+    assert isinstance(console.file, io.StringIO)
+    rows = console.file.getvalue().splitlines()
+    assert "…" not in console.file.getvalue()
+    assert "65.7 MB of 151 MB" in rows[1]
+    assert rows[0].startswith("  aa420fd8 ")
+    assert all(len(row) <= 80 for row in rows)
 
 
 def test_a_rate_is_over_the_last_seconds_only() -> None:

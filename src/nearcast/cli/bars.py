@@ -24,6 +24,8 @@ from nearcast.cli.tally import Share, Tally
 REFRESHES_PER_S = 8
 RATE_WINDOW_S = 2.0  # a rate over less jumps, over more lags behind a source that stopped
 NAME_COLUMNS, BAR_COLUMNS, RATE_COLUMNS, AMOUNT_COLUMNS, LAST_COLUMNS = 24, 22, 10, 17, 16  # 97 with what is between
+FULL_COLUMNS = 97
+NAME_COLUMNS_MIN, BAR_COLUMNS_MIN = 12, 8  # on a narrower terminal these two give way, and never the figures
 FORECAST_FROM = 0.01  # of the whole: before that, nobody knows how long it will take
 
 
@@ -49,6 +51,10 @@ class FetchBars:
         self._now_s = now_s
         self._rates: dict[str, Rate] = {}
         console = output.console()
+        missing = max(FULL_COLUMNS - console.width, 0)
+        self._name_columns = max(NAME_COLUMNS - missing, NAME_COLUMNS_MIN)
+        missing -= NAME_COLUMNS - self._name_columns
+        self._bar_columns = max(BAR_COLUMNS - missing, BAR_COLUMNS_MIN)
         self._live = Live(
             console=console, get_renderable=self.table, refresh_per_second=REFRESHES_PER_S, redirect_stdout=False
         )
@@ -68,8 +74,8 @@ class FetchBars:
     def table(self) -> Table:
         """The bars as they stand now."""
         grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(width=NAME_COLUMNS, no_wrap=True)
-        grid.add_column(width=BAR_COLUMNS)
+        grid.add_column(width=self._name_columns, no_wrap=True)
+        grid.add_column(width=self._bar_columns)
         for columns in (RATE_COLUMNS, AMOUNT_COLUMNS, LAST_COLUMNS):
             grid.add_column(width=columns, justify="right", no_wrap=True)
         now_s = self._now_s()
@@ -98,9 +104,9 @@ class FetchBars:
         total = self._tally.total_bytes
         now_s = self._now_s()
         if total is None:
-            return ProgressBar(total=None, pulse=True, width=BAR_COLUMNS, animation_time=now_s)
+            return ProgressBar(total=None, pulse=True, width=self._bar_columns, animation_time=now_s)
         return ProgressBar(
-            total=max(total, 1), completed=done, width=BAR_COLUMNS, complete_style=colour, finished_style=colour
+            total=max(total, 1), completed=done, width=self._bar_columns, complete_style=colour, finished_style=colour
         )
 
     def _rate(self, name: str, now_s: float, total_bytes: int) -> float:
