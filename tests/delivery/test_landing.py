@@ -51,7 +51,7 @@ def test_leaves_that_come_a_second_time_do_not_count_as_missing_ones(
     left_behind(tmp_path, file, left)
 
     async def land_all(store: Store) -> None:
-        landing = Landing(store, SystemClock())
+        landing = Landing(store, SystemClock(), bulk=True)
         for index in order:
             await landing.put_leaf(file, index, leaf(index))
             await landing.landed(file)

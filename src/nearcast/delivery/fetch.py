@@ -68,7 +68,7 @@ class Fetcher:
         for source in sources:
             roster.join(source)
         self._running.append(roster)
-        landing = Landing(self._store, self._clock)
+        landing = Landing(self._store, self._clock, bulk=wanted.byte_range is None)
         try:
             with self._kept(wanted):
                 try:

@@ -40,7 +40,9 @@ class _Open:
 class Landing:
     """The writing end of one download."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, bulk: bool) -> None:
+        """`bulk`: nobody waits to read what arrives, so it need not pass through the page cache."""
+        self._bulk = bulk
         self._store = store
         self._clock = clock
         self._batch: list[tuple[Cid, bytes]] = []
@@ -78,7 +80,7 @@ class Landing:
         if dag.root in self._whole:
             return  # a leaf that a crash had left behind unrecorded, asked for again all the same
         entry = self._open.get(dag.root) or await self._open_partial(dag)
-        await in_thread(entry.partial.put_leaf, index, data)
+        await in_thread(entry.partial.put_leaf, index, data, direct=self._bulk)
         entry.dirty = True
         self._unsynced_bytes += len(data)
         if self._unsynced_bytes >= CHECKPOINT_BYTES:

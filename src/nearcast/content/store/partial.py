@@ -19,6 +19,7 @@ from nearcast.content.leaves import LeafTable
 from nearcast.content.store.batch import inside_of, outboard_to_write
 from nearcast.content.store.bitmap import Bitmap, load_bitmap, save_bitmap
 from nearcast.content.store.core import Core
+from nearcast.content.store.direct import DirectWriter
 from nearcast.content.store.disk import read_at, storing, sync_folder, write_all_at
 from nearcast.content.store.flat import FlatFiles, write_intent
 from nearcast.content.store.reading import Reading
@@ -38,18 +39,23 @@ class PartialFile:
         self.bitmap = bitmap
         self.users = 0
         self.is_complete = False
-        self.descriptor = os.open(core.layout.object(row.key, ".part"), os.O_RDWR)
+        path = core.layout.object(row.key, ".part")
+        self.descriptor = os.open(path, os.O_RDWR)
+        self._writer = DirectWriter(path, self.descriptor)
         self._lock = threading.Lock()
         self._saving = threading.Lock()
         self._saved = bitmap.present
 
-    def put(self, index: int, data: bytes) -> None:
+    def put(self, index: int, data: bytes, *, direct: bool) -> None:
         offset, size_bytes = self.table.span(index)
         if len(data) != size_bytes or sha256(data).digest() != self.table.digest(index):
             raise IntegrityError(f"bytes do not hash to {self.table.cid(index)}")
         if index in self.bitmap:
             return
-        write_all_at(self.descriptor, data, offset)
+        if direct:
+            self._writer.write(data, offset)
+        else:
+            write_all_at(self.descriptor, data, offset)
         with self._lock:
             self.bitmap.add(index)
 
@@ -129,6 +135,7 @@ class PartialFile:
         try:
             self.checkpoint()
         finally:
+            self._writer.close()
             os.close(self.descriptor)
             self.core.leases.give_back([self.row_id])
 
@@ -157,13 +164,16 @@ class Partial:
     def has(self, index: int) -> bool:
         return index in self._file.bitmap if self._file else 0 <= index < self._leaves
 
-    def put_leaf(self, index: int, data: bytes) -> None:
-        """Raises IntegrityError unless `data` is leaf `index`, UsageError when there is no such leaf, DiskFullError."""
+    def put_leaf(self, index: int, data: bytes, *, direct: bool = False) -> None:
+        """`direct`: past the page cache (direct.py), since nobody reads it soon.
+
+        Raises IntegrityError unless `data` is leaf `index`, UsageError when there is no such leaf, DiskFullError.
+        """
         if not 0 <= index < self._leaves:
             raise UsageError(f"{self.root} has no leaf {index}")
         if self._file is not None:
             with storing():
-                self._file.put(index, data)
+                self._file.put(index, data, direct=direct)
 
     def checkpoint(self) -> None:
         """Makes durable what has arrived. Costs a sync: every second or so is often enough."""
