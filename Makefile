@@ -19,6 +19,7 @@ $(UV):
 $(READY): $(UV) pyproject.toml uv.lock
 	@UV_PROJECT_ENVIRONMENT=.venv $(UV) sync --frozen --quiet --python $(PYTHON)
 	@touch $@
+	@echo 'installed: $(BIN)/nearcast'
 
 system: ## Install what the tests and benchmarks need from the system: Chromium, nginx, wrk
 	@bash scripts/system-packages.sh

@@ -16,7 +16,7 @@ from nearcast.delivery.http_source import HttpSource
 from nearcast.delivery.peer_source import PeerSource
 from nearcast.delivery.probe import Holding, probe_all
 from nearcast.delivery.source import Source
-from nearcast.errors import NearcastError, NotFoundError
+from nearcast.errors import NearcastError, NotFoundError, UnavailableError
 from nearcast.naming.link import Link
 from nearcast.overlay.peers import PeerBook
 from nearcast.transport.base import PeerAddress
@@ -72,7 +72,7 @@ class Finder:
     async def sources(self, root: Cid, urls: Iterable[str] = ()) -> list[Source]:
         """Those who say that they hold some of `root`, and the given web servers.
 
-        Raises NotFoundError, naming who was asked, when there is nobody.
+        Raises NotFoundError when there is nobody, UnavailableError when some could not be asked; both name who was.
         """
         hints = self._hints.get(root.v1, _Hints((), ()))
         found: list[Source] = [HttpSource(url) for url in urls]
@@ -83,20 +83,21 @@ class Finder:
             raise _nobody(root, refusals)
         return found
 
-    async def _probe(self, root: Cid, peers: list[PeerAddress], found: list[Source]) -> list[str]:
-        """Ask all peers at once; holders are added to `found`, what the others said is returned.
+    async def _probe(self, root: Cid, peers: list[PeerAddress], found: list[Source]) -> dict[str, NearcastError | None]:
+        """Ask all peers at once; holders are added to `found`. Returned are the others by name, each
+        with what went wrong, or None where it said that it has nothing.
 
         Once one has said yes, the others have as long again as it took (at least GRACE_S): enough for everybody at a
         like distance, and a dead peer does not hold up the start.
         """
-        refusals: list[str] = []
+        refusals: dict[str, NearcastError | None] = {}
         start_s = self._clock.monotonic_s()
         try:
             async with asyncio.timeout(None) as limit, aclosing(self._answers(root, peers)) as answers:
                 async for address, answer in answers:
                     name = address.endpoint_id.hex()[:8]
                     if isinstance(answer, NearcastError):
-                        refusals.append(f"{name}: {answer.message}")
+                        refusals[name] = answer
                         self._peers.failed(address.endpoint_id, self._clock.monotonic_s())
                     elif answer[0].state in ("all", "some"):
                         found.append(PeerSource(self._pool, address))
@@ -104,7 +105,7 @@ class Finder:
                             grace_s = max(GRACE_S, self._clock.monotonic_s() - start_s)
                             limit.reschedule(asyncio.get_running_loop().time() + grace_s)
                     else:
-                        refusals.append(f"{name}: does not have it")
+                        refusals[name] = None
         except TimeoutError:
             pass  # somebody has it; whoever is slower than that is not waited for
         return refusals
@@ -132,8 +133,12 @@ class Finder:
                 self._lan_found.set()
 
 
-def _nobody(root: Cid, answers: list[str]) -> NotFoundError:
+def _nobody(root: Cid, answers: dict[str, NearcastError | None]) -> NearcastError:
+    """Nobody has it, or (somebody could not be asked) it is not known whether anybody has."""
     fix = "check the link, or give a node that has it: --peer ID@host:port"
     if not answers:
         return NotFoundError(f"{root} is not here, and no other node is known to ask", fix=fix)
-    return NotFoundError(f"nobody has {root}; asked {len(answers)}: {'; '.join(answers)}", fix=fix)
+    told = "; ".join(f"{name}: {error.message if error else 'does not have it'}" for name, error in answers.items())
+    if any(answers.values()):
+        return UnavailableError(f"nobody who answered has {root}; asked {len(answers)}: {told}", fix="try again later")
+    return NotFoundError(f"nobody has {root}; asked {len(answers)}: {told}", fix=fix)

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from html import escape
+from ipaddress import ip_address
 
 from nearcast.content.cid import Cid
 from nearcast.content.store import Store
+from nearcast.errors import RefusedError
 from nearcast.gateways.http.headers import REVALIDATED, UNCACHED, page_headers
 from nearcast.gateways.http.listing import short
 from nearcast.gateways.http.page import icon, page, size_text
@@ -14,6 +17,7 @@ from nearcast.gateways.http.request import Request
 from nearcast.gateways.http.response import Response
 
 SHARES_MAX = 500  # guess: a page still shows them well
+LOCAL_ENDINGS = (".local", ".home.arpa", ".localhost")  # RFC 6762, RFC 8375, RFC 6761: nobody outside can own them
 ICON_CACHED = "public, max-age=86400"
 
 Share = tuple[str, Cid, int | None]
@@ -21,7 +25,13 @@ Share = tuple[str, Cid, int | None]
 
 
 async def landing_response(store: Store, request: Request) -> Response:
-    """The page, or the same as JSON. No CORS header: what a node shares is not for every web page to read."""
+    """The page, or the same as JSON. No CORS header: what a node shares is not for every web page to read.
+
+    Raises RefusedError for a request that a web page made, or one for a host name that can be anybody's: a page whose
+    name its owner lets point to this machine (DNS rebinding) would read it as its own.
+    """
+    if not is_asked_by_a_person(request.header("host") or "", request.header("sec-fetch-mode")):
+        raise RefusedError("what this node shares is shown to people, at the machine's own address only")
     pins = await asyncio.to_thread(store.pins)
     newest = sorted(pins, key=lambda pin: -pin.created_unix_s)[:SHARES_MAX]
     shares = [(pin.name, pin.root, _size_bytes(store, pin.root)) for pin in newest]
@@ -31,6 +41,17 @@ async def landing_response(store: Store, request: Request) -> Response:
         return Response(200, headers, json.dumps({"shares": rows}).encode())
     headers = page_headers("text/html; charset=utf-8", cache_control=REVALIDATED, cors=False)
     return Response(200, headers, landing_page(shares, total=len(pins)).encode())
+
+
+def is_asked_by_a_person(host: str, fetch_mode: str | None) -> bool:
+    """Whether an address (or a name of the local network) was typed or followed, not asked for by a script."""
+    name = re.sub(r":\d+$", "", host).strip("[]").lower()
+    try:
+        ip_address(name)
+        is_ours = True
+    except ValueError:
+        is_ours = "." not in name or name.endswith(LOCAL_ENDINGS)
+    return is_ours and fetch_mode in (None, "navigate")
 
 
 def health_response() -> Response:
