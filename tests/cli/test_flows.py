@@ -1,5 +1,6 @@
 """What people do with it, each command a real process: share here and get there, look inside, interrupt, resume."""
 
+import contextlib
 import filecmp
 import http.server
 import json
@@ -192,7 +193,7 @@ def disk_bytes(folder: Path) -> int:
     total = 0
     for parent, _, names in os.walk(folder):  # which does not mind that a folder goes away meanwhile
         for name in names:
-            with suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):
                 total += os.stat(os.path.join(parent, name)).st_blocks * 512
     return total
 
