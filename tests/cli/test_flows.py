@@ -162,7 +162,7 @@ def test_ctrl_c_ends_a_get_and_the_next_goes_on(publisher: Person, reader: Perso
 
 
 def test_what_came_before_the_holder_was_switched_off_is_kept(publisher: Person, reader: Person) -> None:
-    (publisher.home / "large.bin").write_bytes(random.Random(7).randbytes(300 * MEBIBYTE))
+    (publisher.home / "large.bin").write_bytes(random.Random(7).randbytes(200 * MEBIBYTE))
     sharing, ready = publisher.share("large.bin")
     link = ready["shared"][0]["link"]
     reader.up()  # it has the store open, so `get` fetches into one beside the destination
