@@ -19,7 +19,7 @@ from tests.interop.servers import gateway, nginx
 pytestmark = pytest.mark.interop
 
 SIZE_BYTES = 48 * MIB + 5
-NOT_FOUND_EXIT_CODE, UNAVAILABLE_EXIT_CODE = 3, 4
+NOT_FOUND_EXIT_CODE, LIAR_EXIT_CODE = 3, 5
 WRITER = ["ipfs-unixfs-importer", "@ipld/car"]
 
 
@@ -172,7 +172,7 @@ def test_a_gateway_that_lies_is_found_out(
     with gateway(car, tmp_path / "log", "--lie") as theirs:
         url = f"{theirs.url}/ipfs/{root}"
         got = tmp_path / "got"
-        error = people("reader").refusal("get", root, got, "--from", url, code=UNAVAILABLE_EXIT_CODE)
+        error = people("reader").refusal("get", root, got, "--from", url, code=LIAR_EXIT_CODE)
     assert theirs.url in error["message"]
     assert "do not hash" in error["message"]
     assert not (tmp_path / "got").exists()
