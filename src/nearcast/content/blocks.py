@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 from nearcast.content.cid import SHA2_256, Cid
 from nearcast.errors import IntegrityError, LimitError, NotFoundError
-
-BLOCK_BYTES_MAX = 2 << 20  # UnixFS: "implementations MUST support blocks of up to 2 MiB"
+from nearcast.wire import BLOCK_BYTES_MAX as BLOCK_BYTES_MAX  # what may travel is what may be stored
 
 GetBlock = Callable[[Cid], bytes]
 """Gives the block's verified bytes; raises MissingBlockError. Identity CIDs never reach it: see `read_block`."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nearcast.errors import UnavailableError
+from nearcast.overlay.peers import ENDPOINT_ID_BYTES
 from nearcast.transport.base import PeerAddress
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 SERVICE_TYPE = "_nearcast._udp.local."
-ENDPOINT_ID_BYTES = 32
 ID_KEY = b"id"  # TXT: the endpoint id in 64 hexadecimal digits
 PEERS_MAX = 256  # nodes of one network that are followed; guess: a large office
 PENDING_MAX = 256  # names heard and not yet looked up; more are dropped, and heard again when they are repeated

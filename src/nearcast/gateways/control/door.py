@@ -11,13 +11,13 @@ bounded. A stream that fails in the middle ends early; who asked for it knows ho
 
 import contextlib
 import hmac
-import ipaddress
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from nearcast.errors import LimitError, NearcastError, NotFoundError, RefusedError, UsageError
 from nearcast.gateways.control.faults import fault_of
+from nearcast.gateways.http.request import is_loopback
 
 PREFIX = "/api/v0/"
 BODY_BYTES_MAX = 256 << 10  # the longest we send is a list of some CIDs and a path
@@ -91,21 +91,10 @@ class ControlDoor:
     def _admit(self, scope: Scope) -> None:
         scheme, _, token = str(scope.headers.get("authorization") or "").partition(" ")
         is_bearer = scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), self._token.encode())
-        if not _is_loopback(scope.client) or not is_bearer:
+        if not is_loopback(scope.client) or not is_bearer:
             raise RefusedError("the control door is for this machine's owner only")
         if scope.method != "POST":
             raise UsageError("the control door takes POST")
-
-
-def _is_loopback(client: str) -> bool:
-    """`client` is `address:port`, IPv6 with or without brackets, IPv4 perhaps mapped into it."""
-    host = client.rpartition(":")[0].strip("[]")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 async def _arguments(exchange: Exchange) -> Arguments:

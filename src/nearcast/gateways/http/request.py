@@ -104,11 +104,15 @@ def client_host(client: str) -> str:
     return client.rpartition(":")[0].strip("[]")
 
 
-def _is_local(scope: Scope) -> bool:
+def is_loopback(client: str) -> bool:
+    """Whether `address:port`, IPv6 with or without brackets, IPv4 perhaps mapped into it, is on this machine."""
     try:
-        address = ip_address(client_host(scope.client))
+        address = ip_address(client_host(client))
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
-    headers = scope.headers
-    return (mapped or address).is_loopback and all(headers.get(name) is None for name in _PROXY_HEADERS)
+    return bool((mapped or address).is_loopback)
+
+
+def _is_local(scope: Scope) -> bool:
+    return is_loopback(scope.client) and all(scope.headers.get(name) is None for name in _PROXY_HEADERS)
