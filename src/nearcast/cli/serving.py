@@ -91,17 +91,17 @@ async def serving(output: Output, config: Config) -> AsyncIterator[tuple[Node, L
         yield node, log
 
 
-async def until_stopped(log: LiveLog) -> None:
+async def until_stopped(log: LiveLog, stopped: asyncio.Event) -> None:
     """Show what is served until Ctrl-C or SIGTERM, then sum up."""
     log.is_open = True
-    with _stop_signals() as stopped:
-        await stopped.wait()
+    await stopped.wait()
     log.close()
     log.is_open = False
 
 
 @contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
+def stop_signals() -> Iterator[asyncio.Event]:
+    """From here on Ctrl-C and SIGTERM end the command cleanly: to be entered before "Ctrl-C stops" is printed."""
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)

@@ -66,13 +66,14 @@ def _open_to_the_network(config: "Config") -> "Config":
 
 async def _share(call: Call, config: "Config", paths: list[Path], *, hidden: bool) -> None:
     from nearcast.cli.publishing import publish
-    from nearcast.cli.serving import serving, until_stopped
+    from nearcast.cli.serving import serving, stop_signals, until_stopped
 
     try:
         async with serving(call.output, config) as (node, log):
             published = [await publish(call.output, node, path, hidden=hidden) for path in paths]
-            _print(call, published)
-            await until_stopped(log)
+            with stop_signals() as stopped:
+                _print(call, published)
+                await until_stopped(log, stopped)
     except StoreLockedError as locked:
         raise _with_another_fix(locked, config, paths) from locked
 

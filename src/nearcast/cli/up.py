@@ -37,11 +37,12 @@ def register(app: typer.Typer) -> None:
 
 
 async def _up(call: Call, config: "Config") -> None:
-    from nearcast.cli.serving import serving, until_stopped
+    from nearcast.cli.serving import serving, stop_signals, until_stopped
 
     async with serving(call.output, config) as (node, log):
-        _print(call, node)
-        await until_stopped(log)
+        with stop_signals() as stopped:
+            _print(call, node)
+            await until_stopped(log, stopped)
 
 
 def _print(call: Call, node: "Node") -> None:
