@@ -93,6 +93,30 @@ class AddressInUseError(NearcastError):
     exit_code = 10
 
 
+class ChainError(NearcastError):
+    """The chain cannot be relied upon: another chain than the configured one, or an endpoint that contradicts itself."""
+
+    exit_code = 11
+
+
+class RevertedError(ChainError):
+    """A contract refuses what was asked of it. Nothing was changed; what it cost is the fee."""
+
+    exit_code = 12
+
+
+class FundsError(ChainError):
+    """The wallet holds too little of the token, or too little to pay the fee."""
+
+    exit_code = 13
+
+
+class WalletError(NearcastError):
+    """The wallet's keystore cannot be used: none there, damaged, or another password."""
+
+    exit_code = 14
+
+
 @contextmanager
 def one_error() -> Iterator[None]:
     """Put it around an asyncio.TaskGroup: where the group would raise a group of one error, that error is raised.
