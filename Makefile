@@ -1,6 +1,6 @@
 # The one list of commands. `make` alone prints it.
 .DEFAULT_GOAL := help
-.PHONY: help install system demo test check bench interop fuzz format clean
+.PHONY: help install system demo contracts test check slither bench interop fuzz format clean
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -27,7 +27,12 @@ system: ## Install what the tests and benchmarks need from the system: Chromium,
 demo: install ## Three nodes and a reader share a site: fetched from two, one killed, verified (ONCE=1 ends by itself)
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
+contracts: ## Compile the contracts and write their ABI, bytecode and storage layout for Python
+	@bash scripts/contracts-tools.sh
+	@node contracts/build.mjs --sizes
+
 test: check system ## Run the checks and every test
+	@bash scripts/contracts-tools.sh
 	@$(BIN)/pytest -q -m "not interop" $(ARGS)
 
 check: install ## Formatting, lint, types, and the ladder of imports
@@ -35,6 +40,10 @@ check: install ## Formatting, lint, types, and the ladder of imports
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports | grep -E "KEPT|BROKEN|Contracts:|imports|->" ; exit $${PIPESTATUS[0]}
+
+slither: install ## Analyse the contracts with slither; every finding is answered in contracts/README.md
+	@bash scripts/contracts-tools.sh
+	@bash scripts/slither.sh
 
 bench: install system ## Print every figure beside its rival and write bench/results.json (ONLY=name for one row)
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
@@ -51,4 +60,4 @@ format: install ## Let ruff put the code into shape
 	@$(BIN)/ruff check --fix --quiet .
 
 clean: ## Remove everything that was installed or built here
-	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/interop/node_modules bench/results.json
+	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/interop/node_modules contracts/node_modules bench/results.json

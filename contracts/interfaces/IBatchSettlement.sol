@@ -62,6 +62,8 @@ interface IBatchSettlement {
     error ClaimExceedsBalance();
     /// @notice The reason of a skipped row that asks for no more than was claimed before, such as a replay.
     error NothingNewToClaim();
+    /// @notice The reason of a row that would make a receiver's sum too large; only a token without a real supply gets there.
+    error ClaimOverflow();
     error WithdrawalAlreadyPending();
     error WithdrawalNotPending();
     error NotAuthorizedToFinalizeWithdraw();
