@@ -37,7 +37,7 @@ interface IRegistry {
         uint64 required;
         uint64 unbonding;
         uint40 voteSince;
-        uint32 nonce;
+        uint48 nonce;
     }
 
     /// @notice A node's whole record. `nonce` is the one all three signatures were made over. Readers check
