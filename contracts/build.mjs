@@ -4,6 +4,7 @@
 //   node build.mjs --only Name        one contract (repeatable, or Name,Name); other people's files are not read
 //   node build.mjs --check            write nothing; end with 1 and name the artifacts that are stale, missing or left over
 //   node build.mjs --sizes            also print the size of each contract's code beside the limit of EIP-170
+//   node build.mjs --folder PATH      read and write the artifacts there
 //   node build.mjs --print-settings   the compiler's settings, for tools that run the compiler themselves (scripts/slither.sh)
 //
 // A deployable contract `Name` is the one that lies in a `Name.sol` outside interfaces/. Each is compiled alone with exactly
@@ -17,7 +18,6 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const ARTIFACTS = join(HERE, "..", "src", "nearcast", "chain", "artifacts");
 const PACKAGES = join(HERE, "node_modules");
 const NOT_DEPLOYED = new Set(["interfaces", "node_modules"]);
 const CODE_SIZE_BYTES_MAX = 24_576; // EIP-170
@@ -39,9 +39,11 @@ function main() {
       only: { type: "string", multiple: true },
       check: { type: "boolean" },
       sizes: { type: "boolean" },
+      folder: { type: "string", default: join(HERE, "..", "src", "nearcast", "chain", "artifacts") },
       "print-settings": { type: "boolean" },
     },
   });
+  const folder = values.folder;
   if (values["print-settings"]) return console.log(JSON.stringify(SETTINGS));
   const all = deployables();
   const names = values.only ? values.only.flatMap((names) => names.split(",")) : [...all.keys()];
@@ -49,7 +51,7 @@ function main() {
 
   const solc = createRequire(import.meta.url)("solc");
   const broken = [];
-  const stale = values.check && !values.only ? leftOver(all) : [];
+  const stale = values.check && !values.only ? leftOver(folder, all) : [];
   for (const name of names) {
     const built = compile(solc, name, all.get(name));
     if (built.errors) {
@@ -58,18 +60,18 @@ function main() {
       continue;
     }
     if (values.sizes) console.log(`${name}: ${built.size} of ${CODE_SIZE_BYTES_MAX} bytes`);
-    const path = join(ARTIFACTS, `${name}.json`);
+    const path = join(folder, `${name}.json`);
     const before = existsSync(path) ? readFileSync(path, "utf8") : null;
     if (before === built.text) continue;
     if (values.check) stale.push(`${name} (${before === null ? "missing" : "stale"})`);
     else {
-      mkdirSync(ARTIFACTS, { recursive: true });
+      mkdirSync(folder, { recursive: true });
       writeFileSync(path, built.text);
       console.log(`written: ${relative(join(HERE, ".."), path)}`);
     }
   }
   if (!values.check && !values.only && !broken.length)
-    for (const name of leftOver(all)) rmSync(join(ARTIFACTS, `${name.split(" ")[0]}.json`));
+    for (const name of leftOver(folder, all)) rmSync(join(folder, `${name.split(" ")[0]}.json`));
   if (broken.length) fail(`do not compile: ${broken.join(", ")}`);
   if (stale.length) fail(`artifacts that are not what the sources say: ${stale.join(", ")}. Run: make contracts`);
 }
@@ -129,14 +131,14 @@ function compile(solc, name, unit) {
 
 /** Where each variable lies, without the numbers of the compiler's syntax tree, which change with every comment's neighbour. */
 function layout(found) {
-  const plain = JSON.stringify(found ?? { storage: [], types: null}).replace(/\)\d+_storage/g, ")_storage").replace(/(\(\w+\))\d+/g, "$1");
+  const plain = JSON.stringify(found ?? { storage: [], types: null }).replace(/\)\d+_storage/g, ")_storage").replace(/(\(\w+\))\d+/g, "$1");
   const { storage, types } = JSON.parse(plain, (key, value) => (key === "astId" ? undefined : value));
   return { storage, types: types ?? {} };
 }
 
-function leftOver(all) {
-  if (!existsSync(ARTIFACTS)) return [];
-  const names = readdirSync(ARTIFACTS).filter((file) => file.endsWith(".json")).map((file) => basename(file, ".json"));
+function leftOver(folder, all) {
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder).filter((file) => file.endsWith(".json")).map((file) => basename(file, ".json"));
   return names.filter((name) => !all.has(name)).map((name) => `${name} (left over)`);
 }
 
