@@ -33,11 +33,11 @@ interface IRegistry {
         bool registered;
         bool ejected;
         bool active;
-        uint64 bonded;
-        uint64 required;
+        uint56 bonded;
+        uint56 required;
         uint64 unbonding;
         uint40 voteSince;
-        uint48 nonce;
+        uint32 nonce;
     }
 
     /// @notice A node's whole record. `nonce` is the one all three signatures were made over. Readers check

@@ -19,7 +19,7 @@ import {Unbonding} from "./Unbonding.sol";
 /// at most half at a time; neither can send stake anywhere else, and nobody but the operator can take its bond out.
 /// @dev Bonded stake exists only where an operator is registered; whatever ends a registration moves all of it to
 /// unbonding. The token's balance here is at least the sum of both. The token is one like USDC: fixed at deployment,
-/// below 2^64 units in all. If it freezes this contract everything here stands still; if it freezes an operator, the
+/// plain, at most 2^56 units with one operator. If it freezes this contract everything here stands still; if it freezes an operator, the
 /// operator withdraws to another address.
 contract Registry is StakeVotes, BondTerms, Records, ReentrancyGuardTransient, Multicall {
     using SafeCast for uint256;
@@ -130,7 +130,7 @@ contract Registry is StakeVotes, BondTerms, Records, ReentrancyGuardTransient, M
         amount = ((bonded + queue.total) * amountBps) / BPS;
         uint256 fromBonded = Math.min(amount, bonded);
         _restartAge(operator, bonded - fromBonded);
-        queue.slash(amount - fromBonded);
+        if (amount > fromBonded) queue.slash(amount - fromBonded);
         emit Slashed(operator, amount, bonded - fromBonded, queue.total);
         if (_profiles[operator].registered && (bonded - fromBonded) * 2 < _stakes[operator].required) _end(operator);
         if (amount > 0) IERC20(bondToken).safeTransfer(beneficiary, amount);
@@ -202,7 +202,7 @@ contract Registry is StakeVotes, BondTerms, Records, ReentrancyGuardTransient, M
     }
 
     function _setRequired(address operator, uint256 required) private {
-        _stakes[operator].required = required.toUint64();
+        _stakes[operator].required = required.toUint56();
         emit BondRequired(operator, required);
     }
 

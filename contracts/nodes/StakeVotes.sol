@@ -17,16 +17,19 @@ abstract contract StakeVotes is IRegistry, Governed {
     using SafeCast for uint256;
 
     /// @dev One slot, so that entering the registry writes no history: the past is written when it becomes the past.
+    /// 2^56 units are 72 billion USDC. `changes` counts the points of the past; strangers can add some by topping up, so
+    /// it must not run out: 2^32 of them cost more gas than a chain has in years.
     struct Stake {
-        uint64 bonded;
-        uint64 required;
+        uint56 bonded;
+        uint56 required;
         uint40 since;
         uint40 changedAt;
-        uint48 nonce;
+        uint32 changes;
+        uint32 nonce;
     }
 
     struct StakePoint {
-        uint64 bonded;
+        uint56 bonded;
         uint40 since;
         uint40 from;
     }
@@ -40,7 +43,7 @@ abstract contract StakeVotes is IRegistry, Governed {
     uint256 private constant BPS = 10_000;
 
     mapping(address operator => Stake) internal _stakes;
-    mapping(address operator => StakePoint[]) private _pastStakes;
+    mapping(address operator => mapping(uint256 index => StakePoint)) private _pastStakes;
     Checkpoints.Trace208 private _totals;
     /// @dev Key: since when; value: ramp << 16 | cap. The first rule holds since ever.
     Checkpoints.Trace208 private _rules;
@@ -116,16 +119,12 @@ abstract contract StakeVotes is IRegistry, Governed {
 
     function _setStake(address operator, uint256 bonded, uint256 since) private {
         Stake storage stake = _stakes[operator];
-        (uint256 before, uint40 changedAt) = (stake.bonded, stake.changedAt);
-        if (changedAt != 0 && changedAt < block.timestamp) {
-            _pastStakes[operator].push(StakePoint(stake.bonded, stake.since, changedAt));
+        uint256 before = stake.bonded;
+        if (stake.changedAt != 0 && stake.changedAt < block.timestamp) {
+            _pastStakes[operator][stake.changes++] = StakePoint(stake.bonded, stake.since, stake.changedAt);
         }
-        (stake.bonded, stake.since, stake.changedAt) = (bonded.toUint64(), since.toUint40(), clock40());
+        (stake.bonded, stake.since, stake.changedAt) = (bonded.toUint56(), since.toUint40(), block.timestamp.toUint40());
         if (bonded != before) _totals.push(clock(), (_totals.latest() + bonded - before).toUint208());
-    }
-
-    function clock40() private view returns (uint40) {
-        return block.timestamp.toUint40();
     }
 
     function _setRules(uint48 from, uint256 ramp, uint256 cap) private {
@@ -150,9 +149,9 @@ abstract contract StakeVotes is IRegistry, Governed {
     function _stakeAt(address operator, uint256 timepoint) private view returns (uint256 bonded, uint256 since) {
         Stake storage stake = _stakes[operator];
         if (stake.changedAt <= timepoint) return (stake.bonded, stake.since);
-        StakePoint[] storage points = _pastStakes[operator];
+        mapping(uint256 index => StakePoint) storage points = _pastStakes[operator];
         uint256 low = 0;
-        uint256 high = points.length;
+        uint256 high = stake.changes;
         while (low < high) {
             uint256 middle = Math.average(low, high);
             if (points[middle].from <= timepoint) low = middle + 1;
