@@ -136,7 +136,11 @@ interface IRegistry {
     function court() external view returns (address);
     function isActive(address operator) external view returns (bool);
     function node(address operator) external view returns (Node memory);
+    /// @notice Whose offers a key signs, now or formerly; never cleared, so an old offer stays attributable.
     function hotKeyOwner(address hotKey) external view returns (address operator);
+    /// @notice When a key stopped being its operator's (replaced, or the registration ended); 0 while it is in use.
+    /// Offers on a later block are not the operator's: a key that was stolen and replaced cannot bring it down.
+    function hotKeyRetiredAt(address hotKey) external view returns (uint40);
     function regionOf(address operator) external view returns (bytes2 region, uint40 since);
     /// @notice The region an operator had declared at a time, and since when; zeros before the first one.
     function regionAt(address operator, uint256 timestamp) external view returns (bytes2 region, uint40 since);

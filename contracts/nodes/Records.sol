@@ -24,6 +24,11 @@ abstract contract Records is IRegistry, EIP712 {
         bool ejected;
     }
 
+    struct HotKey {
+        address operator;
+        uint40 retiredAt;
+    }
+
     struct RegionPoint {
         bytes2 region;
         uint40 since;
@@ -44,9 +49,7 @@ abstract contract Records is IRegistry, EIP712 {
 
     mapping(address operator => Profile) internal _profiles;
     mapping(address operator => RegionPoint[]) private _pastRegions;
-
-    /// @notice Whose offers this key signs. Never cleared, so an old offer stays attributable.
-    mapping(address hotKey => address operator) public hotKeyOwner;
+    mapping(address hotKey => HotKey) private _hotKeys;
 
     constructor() EIP712("Nearcast Registry", "1") {}
 
@@ -71,6 +74,14 @@ abstract contract Records is IRegistry, EIP712 {
 
     function hotKeyDigest(address operator, address hotKey, uint256 nonce) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(HOT_KEY_TYPEHASH, operator, hotKey, nonce)));
+    }
+
+    function hotKeyOwner(address hotKey) external view returns (address) {
+        return _hotKeys[hotKey].operator;
+    }
+
+    function hotKeyRetiredAt(address hotKey) external view returns (uint40) {
+        return _hotKeys[hotKey].retiredAt;
     }
 
     function regionOf(address operator) external view returns (bytes2 region, uint40 since) {
@@ -106,6 +117,7 @@ abstract contract Records is IRegistry, EIP712 {
         _claimHotKey(operator, registration.hotKey, nonce, hotKeySignature);
         _setRegion(operator, registration.region);
         Profile storage profile = _profiles[operator];
+        if (profile.hotKey != registration.hotKey) _retireHotKey(profile.hotKey);
         profile.hotKey = registration.hotKey;
         profile.mbps = uint24(registration.mbps);
         emit NodeRecord(
@@ -134,11 +146,17 @@ abstract contract Records is IRegistry, EIP712 {
 
     /// @dev A key must agree once to belong to an operator: nobody can claim another's, or be held to one's offers.
     function _claimHotKey(address operator, address hotKey, uint256 nonce, bytes calldata signature) private {
-        address owner = hotKeyOwner[hotKey];
+        address owner = _hotKeys[hotKey].operator;
         if (owner != address(0) && owner != operator) revert HotKeyTaken(hotKey, owner);
-        if (owner == operator && signature.length == 0) return;
-        if (!_signed(hotKey, hotKeyDigest(operator, hotKey, nonce), signature)) revert BadHotKeySignature();
-        if (owner == address(0)) hotKeyOwner[hotKey] = operator;
+        if (owner == address(0) || signature.length != 0) {
+            if (!_signed(hotKey, hotKeyDigest(operator, hotKey, nonce), signature)) revert BadHotKeySignature();
+        }
+        _hotKeys[hotKey] = HotKey(operator, 0);
+    }
+
+    function _retireHotKey(address hotKey) internal {
+        HotKey storage key = _hotKeys[hotKey];
+        if (key.operator != address(0) && key.retiredAt == 0) key.retiredAt = block.timestamp.toUint40();
     }
 
     function _setRegion(address operator, bytes2 region) private {

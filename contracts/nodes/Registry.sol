@@ -224,6 +224,7 @@ contract Registry is StakeVotes, BondTerms, Records, ReentrancyGuardTransient, M
 
     function _end(address operator) private {
         _profiles[operator].registered = false;
+        _retireHotKey(_profiles[operator].hotKey);
         emit Deactivated(operator);
         uint256 bonded = _stakes[operator].bonded;
         if (bonded > 0) _unbond(operator, bonded);
