@@ -98,6 +98,19 @@ class Cells:
             self.storage_of(address),
         )
 
+    def accounts(self) -> dict[bytes, Account]:
+        """A copy of everything."""
+        addresses: set[bytes] = set().union(*(self.tables[table] for table in (BALANCE, NONCE, CODE)))
+        found = {
+            address: Account(*(self.tables[table].get(address, 0) for table in (BALANCE, NONCE)))
+            for address in addresses
+        }
+        for address, account in found.items():
+            account.code = self.tables[CODE].get(address, b"")
+        for (address, slot), value in self.tables[STORAGE].items():
+            found[address].storage[slot] = value
+        return found
+
     def write_account(self, address: bytes, account: Account) -> None:
         """Put a whole account there."""
         self.put(BALANCE, address, account.balance)

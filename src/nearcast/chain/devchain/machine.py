@@ -11,6 +11,7 @@ from eth.vm.execution_context import ExecutionContext
 from eth.vm.forks.prague.computation import PragueComputation
 from eth.vm.forks.prague.state import PragueState
 from eth.vm.message import Message
+from eth_hash.auto import keccak
 from eth_typing import Address, BlockNumber, Hash32
 
 from nearcast.chain.devchain.cells import BALANCE, CODE, NONCE, STORAGE, TRANSIENT, WARM, Cells
@@ -23,6 +24,8 @@ FLOOR_GAS_PER_TOKEN = 10  # EIP-7623: a zero byte is one token, any other byte f
 WARM_ADDRESS_GAS, WARM_SLOT_GAS = 2_400, 1_900  # EIP-2930
 REFUND_QUOTIENT = 5  # EIP-3529: at most a fifth of the gas used is refunded
 INITCODE_SIZE_MAX = 49_152  # EIP-3860
+
+_NO_ONE = Address(b"")  # how py-evm writes the receiver of a creation
 
 AccessList = Sequence[tuple[bytes, Sequence[int]]]
 
@@ -137,8 +140,6 @@ class State(PragueState):
         self.cells.put(CODE, address, code)
 
     def get_code_hash(self, address: Address) -> Hash32:
-        from eth_hash.auto import keccak
-
         return Hash32(keccak(self.get_code(address)))
 
     def delete_code(self, address: Address) -> None:
@@ -234,6 +235,17 @@ def run(state: State, call: Call) -> Outcome:
     return _outcome(state, call, computation, created)
 
 
+def construct(state: State, sender: bytes, address: bytes, code: bytes, gas: int) -> Outcome:
+    """Run a constructor at a chosen address, as no transaction could."""
+    call = Call(sender, None, code, gas=gas)
+    message = Message(
+        gas=gas, to=_NO_ONE, sender=Address(sender), value=0, data=b"", code=code, create_address=Address(address)
+    )
+    context = state.get_transaction_context_class()(gas_price=0, origin=Address(sender))
+    computation = PragueComputation.apply_create_message(state, message, context)
+    return _outcome(state, call, computation, address)
+
+
 def _warm_up(state: State, call: Call) -> None:
     """EIP-2929, EIP-2930 and EIP-3651: what is warm before the first opcode."""
     state.mark_address_warm(Address(call.sender))
@@ -254,9 +266,8 @@ def _message(state: State, call: Call) -> Message:
         return Message(gas=gas, to=to, sender=sender, value=call.value, data=call.data, code=state.get_code(to))
     address = generate_contract_address(sender, max(0, state.get_nonce(sender) - 1))
     state.mark_address_warm(address)
-    no_one = Address(b"")  # how py-evm writes a creation
     return Message(
-        gas=gas, to=no_one, sender=sender, value=call.value, data=b"", code=call.data, create_address=address
+        gas=gas, to=_NO_ONE, sender=sender, value=call.value, data=b"", code=call.data, create_address=address
     )
 
 
