@@ -1,0 +1,1 @@
+"""The settlement layer: what is signed, what the contracts are, and how a chain is asked and told."""

@@ -1,0 +1,100 @@
+"""A node's signed offer: this content, to this client, at this price, as of this block.
+
+The node's hot key signs every offer it makes, which makes two offences provable to the Court: offering a blacklisted
+digest after the entry took effect, and asking two prices for the same thing at once. The block, named by number and
+hash, is the offer's time stamp: the node cannot have signed before the block was made.
+"""
+
+from dataclasses import dataclass
+
+from nearcast.chain.eip712 import Domain, address_word, bytes32_word, keccak, type_hash, uint_word
+from nearcast.chain.fields import bytes_field, object_of, uint_field
+from nearcast.chain.signing import Signer, recover
+
+_OFFER_TYPE = type_hash(
+    "Offer(bytes32 root,address client,uint64 pricePerGib,uint64 sizeBytes,uint64 blockNumber,bytes32 blockHash)"
+)
+_FIELDS = frozenset(("root", "client", "price", "size", "block", "hash"))
+
+
+def court_domain(chain_id: int, court: bytes) -> Domain:
+    """The domain that offers are signed for."""
+    return Domain("Nearcast Court", "1", chain_id, court)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """`root`: the 32-byte sha2-256 digest of the CID. `client`: the payer's address. The price in units per GiB.
+
+    UsageError for lengths and numbers that do not fit the contract's types.
+    """
+
+    root: bytes
+    client: bytes
+    price_units_per_gib: int
+    size_bytes: int
+    block_number: int
+    block_hash: bytes
+
+    def __post_init__(self) -> None:
+        self._struct()
+
+    def _struct(self) -> bytes:
+        return (
+            _OFFER_TYPE
+            + bytes32_word(self.root)
+            + address_word(self.client)
+            + uint_word(self.price_units_per_gib, 64)
+            + uint_word(self.size_bytes, 64)
+            + uint_word(self.block_number, 64)
+            + bytes32_word(self.block_hash)
+        )
+
+    def digest(self, domain: Domain) -> bytes:
+        """The 32 bytes that the hot key signs."""
+        return domain.digest(keccak(self._struct()))
+
+    def as_tuple(self) -> tuple[bytes, bytes, int, int, int, bytes]:
+        """The fields in the contract's order, for a call's arguments."""
+        return (
+            self.root,
+            self.client,
+            self.price_units_per_gib,
+            self.size_bytes,
+            self.block_number,
+            self.block_hash,
+        )
+
+    def as_fields(self) -> dict[str, bytes | int]:
+        """For a message between peers (DAG-CBOR: bytes and numbers as they are)."""
+        return {
+            "root": self.root,
+            "client": self.client,
+            "price": self.price_units_per_gib,
+            "size": self.size_bytes,
+            "block": self.block_number,
+            "hash": self.block_hash,
+        }
+
+
+def parse_offer(value: object) -> Offer:
+    """A stranger's offer out of a message's fields. RemoteError for anything malformed."""
+    given = object_of(value, _FIELDS)
+    return Offer(
+        root=bytes_field(given["root"], 32, "root"),
+        client=bytes_field(given["client"], 20, "client"),
+        price_units_per_gib=uint_field(given["price"], 64, "price"),
+        size_bytes=uint_field(given["size"], 64, "size"),
+        block_number=uint_field(given["block"], 64, "block"),
+        block_hash=bytes_field(given["hash"], 32, "hash"),
+    )
+
+
+def sign_offer(domain: Domain, offer: Offer, hot_key: Signer) -> bytes:
+    """65 bytes."""
+    return hot_key.sign(offer.digest(domain))
+
+
+def offer_signer(domain: Domain, offer: Offer, signature: bytes) -> bytes:
+    """The address of the hot key that signed; whose it is, the Registry says. RemoteError for a bad signature."""
+    return recover(offer.digest(domain), signature)
