@@ -30,6 +30,7 @@ demo: install ## Three nodes and a reader share a site: fetched from two, one ki
 contracts: ## Compile the contracts and write their ABI, bytecode and storage layout for Python
 	@bash scripts/contracts-tools.sh
 	@node contracts/build.mjs --sizes
+	@node contracts/build.mjs --hostile
 
 test: check system ## Run the checks and every test
 	@bash scripts/contracts-tools.sh

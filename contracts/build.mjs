@@ -4,6 +4,7 @@
 //   node build.mjs --only Name        one contract (repeatable, or Name,Name); other people's files are not read
 //   node build.mjs --check            write nothing; end with 1 and name the artifacts that are stale, missing or left over
 //   node build.mjs --sizes            also print the size of each contract's code beside the limit of EIP-170
+//   node build.mjs --hostile          what tests throw at the contracts, contracts/hostile/ to tests/contracts/hostile/
 //   node build.mjs --folder PATH      read and write the artifacts there
 //   node build.mjs --print-settings   the compiler's settings, for tools that run the compiler themselves (scripts/slither.sh)
 //
@@ -19,6 +20,8 @@ import { parseArgs } from "node:util";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PACKAGES = join(HERE, "node_modules");
+const ARTIFACTS = join(HERE, "..", "src", "nearcast", "chain", "artifacts");
+const HOSTILE_ARTIFACTS = join(HERE, "..", "tests", "contracts", "hostile");
 const NOT_DEPLOYED = new Set(["interfaces", "node_modules"]);
 const CODE_SIZE_BYTES_MAX = 24_576; // EIP-170
 
@@ -39,13 +42,14 @@ function main() {
       only: { type: "string", multiple: true },
       check: { type: "boolean" },
       sizes: { type: "boolean" },
-      folder: { type: "string", default: join(HERE, "..", "src", "nearcast", "chain", "artifacts") },
+      hostile: { type: "boolean", default: false },
+      folder: { type: "string" },
       "print-settings": { type: "boolean" },
     },
   });
-  const folder = values.folder;
   if (values["print-settings"]) return console.log(JSON.stringify(SETTINGS));
-  const all = deployables();
+  const folder = values.folder ?? (values.hostile ? HOSTILE_ARTIFACTS : ARTIFACTS);
+  const all = deployables(values.hostile);
   const names = values.only ? values.only.flatMap((names) => names.split(",")) : [...all.keys()];
   for (const name of names) if (!all.has(name)) fail(`no contract is called ${name}; there are ${[...all.keys()].join(", ")}`);
 
@@ -77,11 +81,12 @@ function main() {
 }
 
 /** contract name -> its source unit, "payments/BatchSettlement.sol" */
-function deployables() {
+function deployables(hostile) {
   const found = new Map();
   for (const entry of readdirSync(HERE, { recursive: true, withFileTypes: true })) {
     const unit = relative(HERE, join(entry.parentPath ?? entry.path, entry.name)).split(sep).join("/");
-    if (!entry.isFile() || !unit.endsWith(".sol") || NOT_DEPLOYED.has(unit.split("/")[0])) continue;
+    const room = unit.split("/")[0];
+    if (!entry.isFile() || !unit.endsWith(".sol") || NOT_DEPLOYED.has(room) || (room === "hostile") !== hostile) continue;
     const name = basename(unit, ".sol");
     // Abstract contracts and libraries may lie in files of their own, too. Comments out first: they may hold any word.
     const code = readFileSync(join(HERE, unit), "utf8").replace(/\/\*[^]*?\*\/|\/\/.*/g, "");

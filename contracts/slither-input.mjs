@@ -8,11 +8,12 @@ import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const solc = createRequire(import.meta.url)("solc");
+const NOT_OURS = new Set(["node_modules", "hostile"]);
 const [, , folder, ...rooms] = process.argv;
 
 const sources = {};
 for (const room of readdirSync(HERE, { withFileTypes: true })) {
-  if (!room.isDirectory() || room.name === "node_modules" || (rooms.length && !rooms.includes(room.name))) continue;
+  if (!room.isDirectory() || NOT_OURS.has(room.name) || (rooms.length && !rooms.includes(room.name))) continue;
   for (const file of readdirSync(join(HERE, room.name), { recursive: true }))
     if (file.endsWith(".sol")) sources[`${room.name}/${file}`] = { content: readFileSync(join(HERE, room.name, file), "utf8") };
 }

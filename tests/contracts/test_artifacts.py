@@ -20,8 +20,9 @@ def compiler() -> Path:
 
 
 @pytest.mark.slow
-def test_the_artifacts_are_compiled_from_the_sources(compiler: Path) -> None:
-    checked = subprocess.run(["node", compiler, "--check"], capture_output=True, text=True, timeout=100)
+@pytest.mark.parametrize("which", [[], ["--hostile"]], ids=["ours", "hostile"])
+def test_the_artifacts_are_compiled_from_the_sources(compiler: Path, which: list[str]) -> None:
+    checked = subprocess.run(["node", compiler, "--check", *which], capture_output=True, text=True, timeout=100)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
