@@ -4,11 +4,19 @@ import pytest
 import rlp  # type: ignore[import-untyped]
 from eth_account import Account as Wallet
 from eth_hash.auto import keccak
+from eth_typing import Address
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nearcast.chain.devchain import rlp as ours
-from nearcast.chain.devchain.engine import Account, Engine, EvmHalt, EvmRevert, InvalidTransactionError
+from nearcast.chain.devchain.engine import (
+    SYSTEM_CONTRACTS,
+    Account,
+    Engine,
+    EvmHalt,
+    EvmRevert,
+    InvalidTransactionError,
+)
 from nearcast.chain.devchain.machine import Log
 from nearcast.errors import ChainError, NotFoundError
 
@@ -276,3 +284,42 @@ def test_a_contract_that_calls_itself_for_ever_ends() -> None:
     code = bytes.fromhex("60006000600060006000305af100")
     chain = Engine({COUNTER: Account(nonce=1, code=code)})
     assert chain.call(COUNTER, b"") == b""
+
+
+def test_blocks_of_an_earlier_run_are_restored() -> None:
+    chain, again = engine(), engine()
+    for nonce in range(3):
+        chain.send_raw(signed(nonce, COUNTER))
+        again.restore(chain.head, chain.writes())
+    again.finish_restoring()
+    assert again.head.hash == chain.head.hash
+    assert again.send_raw(signed(3, COUNTER)) == chain.send_raw(signed(3, COUNTER))
+    assert again.head.hash == chain.head.hash
+    assert again.storage(COUNTER, 0, 2) == 2
+    with pytest.raises(ChainError, match="does not follow"):
+        again.restore(chain.head, [])
+    chain.mine()
+    again.restore(chain.head, [(3, (COUNTER, 0), 99)])
+    with pytest.raises(ChainError, match="not that of block 5"):
+        again.finish_restoring()
+
+
+def test_the_state_root_is_that_of_py_evm() -> None:
+    """The oracle: py-evm's own account database, over tries."""
+    from eth.db.account import AccountDB
+    from eth.db.atomic import AtomicDB
+
+    accounts = {
+        PAYER: Account(5, 1, b"", {}),
+        COUNTER: Account(0, 1, COUNTER_CODE, {slot: slot + 7 for slot in range(40)}),
+    }
+    chain = Engine(accounts)
+    theirs = AccountDB(AtomicDB())
+    for address, account in (SYSTEM_CONTRACTS | accounts).items():
+        theirs.set_balance(Address(address), account.balance)
+        theirs.set_nonce(Address(address), account.nonce)
+        theirs.set_code(Address(address), account.code)
+        for slot, value in account.storage.items():
+            theirs.set_storage(Address(address), slot, value)
+    theirs.persist()
+    assert chain.head.header.state_root == theirs.state_root

@@ -132,6 +132,23 @@ class Block:
         return self.header.timestamp_s
 
 
+def genesis_header(state_root: bytes, timestamp_s: int) -> Header:
+    """Block 0."""
+    return Header(
+        parent_hash=ZERO_HASH,
+        state_root=state_root,
+        transactions_root=EMPTY_ROOT,
+        receipts_root=EMPTY_ROOT,
+        bloom=bytes(BLOOM_BITS // 8),
+        number=0,
+        gas_limit=GAS_LIMIT,
+        gas_used=0,
+        timestamp_s=timestamp_s,
+        randomness=ZERO_HASH,
+        base_fee_wei=BASE_FEE_FIRST_WEI,
+    )
+
+
 def seal(header: Header, receipts: tuple[Receipt, ...]) -> Block:
     """The block of these receipts: roots, bloom and gas filled in."""
     header = replace(

@@ -111,6 +111,10 @@ class Cells:
             found[address].storage[slot] = value
         return found
 
+    def all_as_changes(self) -> list[Change]:
+        """Every lasting cell, as if it had just been written."""
+        return [(table, key, None) for table in range(LASTING) for key in self.tables[table]]
+
     def write_account(self, address: bytes, account: Account) -> None:
         """Put a whole account there."""
         self.put(BALANCE, address, account.balance)

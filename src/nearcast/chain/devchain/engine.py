@@ -4,7 +4,7 @@ One transaction is one block ("automine"), unless `mine_transactions` is given s
 a block is one second after its parent unless told otherwise. Not thread-safe: one caller at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -20,10 +20,11 @@ from eth.vm.forks.prague.constants import (
 )
 from eth_hash.auto import keccak
 
-from nearcast.chain.devchain import blocks, machine
+from nearcast.chain.devchain import admission, blocks, estimating, machine
+from nearcast.chain.devchain.archive import Archive
 from nearcast.chain.devchain.blocks import Block, Header, Receipt
 from nearcast.chain.devchain.cells import BALANCE, CODE, NONCE, STORAGE, Account, Cells, Change
-from nearcast.chain.devchain.logs import LoggedEvent, LogIndex
+from nearcast.chain.devchain.logs import LoggedEvent
 from nearcast.chain.devchain.machine import Call, Outcome, State, Surroundings
 from nearcast.chain.devchain.transactions import InvalidTransactionError, Transaction, decode
 from nearcast.chain.devchain.tries import EMPTY_ROOT, StateTrie
@@ -33,8 +34,6 @@ __all__ = ["Account", "Block", "Engine", "EvmHalt", "EvmRevert", "InvalidTransac
 
 CHAIN_ID: Final = 31337  # the custom of development chains: hardhat's and anvil's
 GENESIS_TIMESTAMP_S: Final = 1_750_000_000  # June 2025, when Prague was new; any fixed moment would do
-CALL_STIPEND: Final = 2_300  # yellow paper, G_callstipend
-ESTIMATE_TOLERANCE: Final = 0.015  # geth's: close enough, and seven runs fewer
 SYSTEM_CONTRACTS: Final = {
     bytes(HISTORY_STORAGE_ADDRESS): Account(nonce=1, code=HISTORY_STORAGE_CONTRACT_CODE),  # EIP-2935
     bytes(BEACON_ROOTS_ADDRESS): Account(nonce=1, code=BEACON_ROOTS_CONTRACT_CODE),  # EIP-4788
@@ -65,12 +64,9 @@ class Engine:
         for address, account in (SYSTEM_CONTRACTS | dict(alloc)).items():
             self._cells.write_account(address, account)
         root = self._trie.follow(self._cells, self._cells.take_changes())
-        self._blocks: list[Block] = [Block(_genesis_header(root, timestamp_s), ())]
-        self._hashes: list[bytes] = [self._blocks[0].hash]
-        self._numbers: dict[bytes, int] = {self._blocks[0].hash: 0}
+        self._archive = Archive(Block(blocks.genesis_header(root, timestamp_s), ()))
+        self._hashes = self._archive.hashes
         self._changes: list[list[Change]] = [[]]
-        self._receipts: dict[bytes, Receipt] = {}
-        self._logs = LogIndex()
         self._snapshots: dict[int, tuple[int, int | None]] = {}  # how many blocks there were, the time set for the next
         self._snapshots_taken = 0
         self._past: tuple[int, Cells] | None = None
@@ -81,21 +77,15 @@ class Engine:
     @property
     def head(self) -> Block:
         """The newest block."""
-        return self._blocks[-1]
+        return self._archive.head
 
     def block(self, which: int | bytes) -> Block:
         """The block of this number or hash; raises NotFoundError."""
-        number = self._numbers.get(which, -1) if isinstance(which, bytes) else which
-        if not 0 <= number < len(self._blocks):
-            raise NotFoundError("no such block")
-        return self._blocks[number]
+        return self._archive.block(which)
 
     def receipt(self, transaction_hash: bytes) -> Receipt:
         """What became of a transaction; raises NotFoundError."""
-        receipt = self._receipts.get(transaction_hash)
-        if receipt is None:
-            raise NotFoundError("no such transaction")
-        return receipt
+        return self._archive.receipt(transaction_hash)
 
     def balance(self, address: bytes, number: int | None = None) -> int:
         """In wei."""
@@ -125,8 +115,8 @@ class Engine:
         topics: Sequence[Sequence[bytes] | None] = (),
     ) -> list[LoggedEvent]:
         """Events in order. No addresses: of all. `topics[i]`: the topic at i is one of these; None or empty: any."""
-        last = len(self._blocks) - 1 if to_block is None else min(to_block, len(self._blocks) - 1)
-        return self._logs.find(self._blocks, from_block, last, addresses, topics)
+        last = self.head.number if to_block is None else to_block
+        return self._archive.find_logs(from_block, last, addresses, topics)
 
     def call(
         self,
@@ -143,10 +133,8 @@ class Engine:
         Raises EvmRevert with what the contract said, EvmHalt for other failures.
         """
         outcome = self._try(Call(sender, to, data, value, gas or blocks.GAS_LIMIT), number)
-        if outcome.revert_data is not None:
-            raise EvmRevert(outcome.revert_data)
         if outcome.error is not None:
-            raise EvmHalt(outcome.error)
+            raise _failure(outcome)
         return outcome.output
 
     def estimate_gas(
@@ -163,29 +151,28 @@ class Engine:
         """A gas limit with which the call succeeds, at most 1.5 % above the least one. Raises as `call` does."""
         call = Call(sender, to, data, value, gas_max, 0, access_list)
         outcome = self._try(call, number)
-        if outcome.revert_data is not None:
-            raise EvmRevert(outcome.revert_data)
         if outcome.error is not None:
-            raise EvmHalt(f"{outcome.error} (with {gas_max} gas)")
-
-        def is_enough(gas: int) -> bool:
-            return gas >= machine.minimum_gas(call) and self._try(replace(call, gas=gas), number).error is None
-
-        low, high = outcome.gas_used - 1, gas_max  # the frames below keep back a 64th each: more may be needed
-        guess = min(gas_max, max((outcome.gas_spent + CALL_STIPEND) * 64 // 63, machine.minimum_gas(call)))
-        if is_enough(outcome.gas_spent):
-            return outcome.gas_spent
-        low, high = (max(low, outcome.gas_spent), guess) if is_enough(guess) else (guess, high)
-        while high - low > 1 and (high - low) / high > ESTIMATE_TOLERANCE:
-            middle = min((low + high) // 2, low * 2)
-            low, high = (low, middle) if is_enough(middle) else (middle, high)
-        return high
+            raise _failure(outcome)
+        return estimating.least_gas(call, outcome, lambda one: self._try(one, number).error is None)
 
     # --- writing -------------------------------------------------------------------------------------------------
 
     def decode(self, raw: bytes) -> Transaction:
         """A signed transaction for this chain; raises InvalidTransactionError."""
         return decode(raw, self.chain_id)
+
+    def check(self, transaction: Transaction, base_fee_wei: int | None = None) -> None:
+        """Whether the next block could contain it; raises InvalidTransactionError, in geth's words."""
+        if transaction.nonce != self.nonce(transaction.sender):
+            raise admission.wrong_nonce(transaction, self.nonce(transaction.sender))
+        self.check_waiting(transaction, base_fee_wei)
+
+    def check_waiting(self, transaction: Transaction, base_fee_wei: int | None = None) -> None:
+        """The same for one that may wait for others of its sender: its nonce is the next or a later one."""
+        if transaction.nonce < self.nonce(transaction.sender):
+            raise admission.wrong_nonce(transaction, self.nonce(transaction.sender))
+        fee_wei = self.head.header.next_base_fee_wei() if base_fee_wei is None else base_fee_wei
+        admission.check(transaction, fee_wei, self.balance(transaction.sender), self.code(transaction.sender))
 
     def send_raw(self, raw: bytes) -> bytes:
         """Mine a block of this transaction; returns its hash. Raises InvalidTransactionError, and mines nothing.
@@ -226,7 +213,7 @@ class Engine:
     def snapshot(self) -> int:
         """Remember this moment; returns an id for `revert`."""
         self._snapshots_taken += 1
-        self._snapshots[self._snapshots_taken] = len(self._blocks), self._next_timestamp_s
+        self._snapshots[self._snapshots_taken] = len(self._changes), self._next_timestamp_s
         return self._snapshots_taken
 
     def revert(self, snapshot_id: int) -> None:
@@ -236,33 +223,42 @@ class Engine:
             raise NotFoundError(f"no snapshot {snapshot_id}")
         height, self._next_timestamp_s = moment
         self._snapshots = {number: at for number, at in self._snapshots.items() if number <= snapshot_id}
-        self._drop_blocks(height)
+        self.drop_blocks(height)
+
+    def drop_blocks(self, height: int) -> None:
+        """Go back to the first `height` blocks: their numbers are 0 to height - 1."""
+        for changes in reversed(self._changes[height:]):
+            self._cells.undo(changes)
+            self._trie.follow(self._cells, changes)
+        del self._changes[height:]
+        self._archive.drop_from(height)
+        self._past = None
+
+    # --- keeping -------------------------------------------------------------------------------------------------
+
+    def writes(self) -> list[Change]:
+        """What the newest block wrote: table, key, and the new value (None: removed)."""
+        tables = self._cells.tables
+        return [(table, key, tables[table].get(key)) for table, key, _ in self._changes[-1]]
+
+    def restore(self, block: Block, writes: Iterable[Change]) -> None:
+        """Append a block of an earlier run without running it. Raises ChainError if it is not the next one.
+
+        State roots are not kept up meanwhile: call `finish_restoring` after the last.
+        """
+        if block.header.parent_hash != self.head.hash or block.number != len(self._changes):
+            raise ChainError(f"block {block.number} does not follow block {self.head.number}")
+        for table, key, value in writes:
+            self._cells.put(table, key, value)
+        self._append(block, self._cells.take_changes())
+
+    def finish_restoring(self) -> None:
+        """Make the state trie of what was restored; raises ChainError when the newest header has another root."""
+        self._trie = StateTrie()
+        if self._trie.follow(self._cells, self._cells.all_as_changes()) != self.head.header.state_root:
+            raise ChainError(f"the restored state is not that of block {self.head.number}")
 
     # --- inside --------------------------------------------------------------------------------------------------
-
-    def check(self, transaction: Transaction, base_fee_wei: int | None = None) -> None:
-        """Whether the next block could contain it; raises InvalidTransactionError, in geth's words."""
-        base_fee_wei = self.head.header.next_base_fee_wei() if base_fee_wei is None else base_fee_wei
-        sender, nonce = transaction.sender, self.nonce(transaction.sender)
-        if transaction.nonce != nonce:
-            word = "low" if transaction.nonce < nonce else "high"
-            raise InvalidTransactionError(f"nonce too {word}: next nonce {nonce}, tx nonce {transaction.nonce}")
-        least = machine.minimum_gas(transaction.call(base_fee_wei))
-        if transaction.gas < least:
-            raise InvalidTransactionError(f"intrinsic gas too low: have {transaction.gas}, want {least}")
-        if transaction.gas > blocks.GAS_LIMIT:
-            raise InvalidTransactionError(f"exceeds block gas limit: {transaction.gas} over {blocks.GAS_LIMIT}")
-        if transaction.fee_max_wei < base_fee_wei:
-            raise InvalidTransactionError(
-                f"max fee per gas less than block base fee: {transaction.fee_max_wei}, base fee: {base_fee_wei}"
-            )
-        need, have = transaction.gas * transaction.fee_max_wei + transaction.value, self.balance(sender)
-        if have < need:
-            raise InvalidTransactionError(f"insufficient funds for gas * price + value: have {have} want {need}")
-        if self.code(sender):
-            raise InvalidTransactionError("sender not an eoa")
-        if transaction.to is None and len(transaction.data) > machine.INITCODE_SIZE_MAX:
-            raise InvalidTransactionError(f"max initcode size exceeded: {len(transaction.data)}")
 
     def _seal(self, transactions: Sequence[Transaction], timestamp_s: int) -> Block:
         header = self._next_header(timestamp_s)
@@ -285,7 +281,7 @@ class Engine:
         used = 0
         for transaction in transactions:
             try:
-                self.check(transaction, header.base_fee_wei)
+                self.check(transaction)
             except InvalidTransactionError:
                 continue
             if used + transaction.gas <= header.gas_limit:
@@ -322,7 +318,7 @@ class Engine:
         least = machine.minimum_gas(call)
         if call.gas < least:
             raise EvmHalt(f"intrinsic gas too low: have {call.gas}, want {least}")
-        header = self.block(len(self._blocks) - 1 if number is None else number).header
+        header = (self.head if number is None else self.block(number)).header
         cells = self._cells_at(number)
         mark = cells.mark()
         try:
@@ -367,28 +363,13 @@ class Engine:
         self._cells.put(STORAGE, beacon, header.timestamp_s)  # the root itself is zero: there is no beacon chain
 
     def _append(self, block: Block, changes: list[Change]) -> None:
-        self._blocks.append(block)
-        self._hashes.append(block.hash)
-        self._numbers[block.hash] = block.number
+        self._archive.append(block)
         self._changes.append(changes)
-        self._receipts.update({receipt.transaction.hash: receipt for receipt in block.receipts})
-        self._logs.add(block)
         self._next_timestamp_s = None
-
-    def _drop_blocks(self, height: int) -> None:
-        for block, changes in zip(reversed(self._blocks[height:]), reversed(self._changes[height:]), strict=True):
-            self._cells.undo(changes)
-            self._trie.follow(self._cells, changes)
-            self._numbers.pop(block.hash, None)
-            for receipt in block.receipts:
-                self._receipts.pop(receipt.transaction.hash, None)
-        del self._blocks[height:], self._hashes[height:], self._changes[height:]
-        self._logs.drop_from(height)
-        self._past = None
 
     def _cells_at(self, number: int | None) -> Cells:
         """The state at the end of a block. An older one is made by undoing what came after, and the last is kept."""
-        if number is None or number == len(self._blocks) - 1:
+        if number is None or number == self.head.number:
             return self._cells
         self.block(number)
         if self._past is None or self._past[0] != number:
@@ -396,17 +377,5 @@ class Engine:
         return self._past[1]
 
 
-def _genesis_header(root: bytes, timestamp_s: int) -> Header:
-    return Header(
-        parent_hash=blocks.ZERO_HASH,
-        state_root=root,
-        transactions_root=EMPTY_ROOT,
-        receipts_root=EMPTY_ROOT,
-        bloom=bytes(blocks.BLOOM_BITS // 8),
-        number=0,
-        gas_limit=blocks.GAS_LIMIT,
-        gas_used=0,
-        timestamp_s=timestamp_s,
-        randomness=blocks.ZERO_HASH,
-        base_fee_wei=blocks.BASE_FEE_FIRST_WEI,
-    )
+def _failure(outcome: Outcome) -> EvmRevert | EvmHalt:
+    return EvmHalt(outcome.error or "") if outcome.revert_data is None else EvmRevert(outcome.revert_data)
