@@ -162,14 +162,9 @@ interface ICourt {
     /// @notice How often an operator was slashed. The next takes LADDER: 5 %, 15 %, then 50 % each.
     function convictions(address operator) external view returns (uint256);
     function nextSlashBps(address operator) external view returns (uint256);
-    /// @notice Whether an offence was punished already; one per operator, entry and UTC day of the offer's block.
-    function blacklistPunished(
-        address operator,
-        bytes32 digest,
-        bytes2 scope,
-        uint256 effectiveAt,
-        uint256 timestamp
-    ) external view returns (bool);
+    /// @notice Whether an offence was punished already: one per operator, content and UTC day of the offer's block, whether
+    /// the content was listed under one scope or two.
+    function blacklistPunished(address operator, bytes32 digest, uint256 timestamp) external view returns (bool);
     /// @notice One per operator and UTC day of the later offer's block.
     function equivocationPunished(address operator, uint256 timestamp) external view returns (bool);
     function owed(address account) external view returns (uint256);

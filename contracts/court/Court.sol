@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Governed} from "../governance/Governed.sol";
+import {IBlacklist} from "../interfaces/IBlacklist.sol";
+import {IRegistry} from "../interfaces/IRegistry.sol";
+import {Challenges} from "./Challenges.sol";
+import {CourtTerms} from "./CourtTerms.sol";
+
+/// @title The court
+/// @notice Judges signed offers by what the chain itself knows: block hashes, the blacklist, who owns a hot key and which
+/// region it had declared. Nobody can stop it, and nobody decides: a proof holds or it does not.
+/// @dev An offence is punished once, whatever form its evidence comes in. A second challenger with a valid proof gets its
+/// bond back, so an operator who quickly reports himself cannot make honest challengers lose theirs; and as the reward is at
+/// most half, reporting oneself still costs half of the slash. Signatures are 65 bytes with a low s; nothing is keyed by
+/// their bytes.
+contract Court is Challenges, EIP712 {
+    bytes32 public constant OFFER_TYPEHASH =
+        keccak256(
+            "Offer(bytes32 root,address client,uint64 pricePerGib,uint64 sizeBytes,uint64 blockNumber,bytes32 blockHash)"
+        );
+    /// @notice How long a node may go on after it declared a region before that region's list binds it. Not a parameter,
+    /// so that no change of one can forbid something after the fact.
+    uint256 public constant REGION_GRACE = 24 hours;
+
+    uint256 private constant BPS = 10_000;
+
+    address public immutable blacklist;
+
+    mapping(address operator => uint256) public convictions;
+    mapping(bytes32 offence => bool) private _punished;
+
+    constructor(
+        address bondToken_,
+        address registry_,
+        address blacklist_,
+        address governance_
+    ) Governed(governance_) CourtTerms(registry_) Challenges(bondToken_) EIP712("Nearcast Court", "1") {
+        blacklist = _nonzero(blacklist_);
+    }
+
+    function revealBlacklisted(
+        Offer calldata offer,
+        bytes calldata signature,
+        bytes calldata header,
+        bytes2 scope,
+        bytes32 salt
+    ) external nonReentrant returns (uint256 amount) {
+        bytes32 digest = offerDigest(offer);
+        bytes32 evidenceHash = _blacklistEvidence(digest, scope);
+        uint256 bond = _open(evidenceHash, salt);
+        address operator = _operatorOf(digest, signature);
+        uint256 timestamp = _freshTimestampOf(offer, header);
+        _checkScope(operator, scope, timestamp);
+        _checkListed(offer.root, scope, timestamp);
+        bytes32 key = _blacklistKey(operator, offer.root, timestamp);
+        return _convict(operator, Offence.BlacklistedOffer, key, evidenceHash, bond);
+    }
+
+    function revealEquivocation(
+        Offer calldata earlier,
+        bytes calldata earlierSignature,
+        Offer calldata later,
+        bytes calldata laterSignature,
+        bytes calldata header,
+        bytes32 salt
+    ) external nonReentrant returns (uint256 amount) {
+        bytes32 earlierDigest = offerDigest(earlier);
+        bytes32 laterDigest = offerDigest(later);
+        bytes32 evidenceHash = _equivocationEvidence(earlierDigest, laterDigest);
+        uint256 bond = _open(evidenceHash, salt);
+        _checkPrices(earlier, later);
+        address operator = _operatorOf(laterDigest, laterSignature);
+        address other = _operatorOf(earlierDigest, earlierSignature);
+        if (other != operator) revert DifferentOperators(other, operator);
+        uint256 timestamp = _freshTimestampOf(later, header);
+        _regionAt(operator, timestamp);
+        return _convict(operator, Offence.RateEquivocation, _rateKey(operator, timestamp), evidenceHash, bond);
+    }
+
+    function offerDigest(Offer calldata offer) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(OFFER_TYPEHASH, offer)));
+    }
+
+    function blacklistEvidence(Offer calldata offer, bytes2 scope) external view returns (bytes32) {
+        return _blacklistEvidence(offerDigest(offer), scope);
+    }
+
+    function equivocationEvidence(Offer calldata earlier, Offer calldata later) external view returns (bytes32) {
+        return _equivocationEvidence(offerDigest(earlier), offerDigest(later));
+    }
+
+    function nextSlashBps(address operator) public view returns (uint256) {
+        uint256 earlier = convictions[operator];
+        if (earlier == 0) return 500;
+        return earlier == 1 ? 1_500 : 5_000;
+    }
+
+    function blacklistPunished(address operator, bytes32 digest, uint256 timestamp) external view returns (bool) {
+        return _punished[_blacklistKey(operator, digest, timestamp)];
+    }
+
+    function equivocationPunished(address operator, uint256 timestamp) external view returns (bool) {
+        return _punished[_rateKey(operator, timestamp)];
+    }
+
+    /// @dev Nothing left to take counts as no conviction: an operator without stake cannot use up its offences for free.
+    function _convict(
+        address operator,
+        Offence offence,
+        bytes32 key,
+        bytes32 evidenceHash,
+        uint256 bond
+    ) private returns (uint256 amount) {
+        (uint256 bonded, uint256 unbonding) = IRegistry(registry).stakeOf(operator);
+        if (_punished[key] || bonded + unbonding == 0) {
+            emit AlreadyPunished(operator, msg.sender, offence, evidenceHash);
+            _pay(msg.sender, bond);
+            return 0;
+        }
+        uint256 bps = nextSlashBps(operator);
+        _punished[key] = true;
+        ++convictions[operator];
+        amount = IRegistry(registry).slash(operator, bps, address(this));
+        uint256 reward = (amount * rewardBps()) / BPS;
+        treasuryUnits += amount - reward;
+        emit Convicted(operator, msg.sender, offence, evidenceHash, amount, reward);
+        _pay(msg.sender, bond + reward);
+    }
+
+    function _operatorOf(bytes32 digest, bytes calldata signature) private view returns (address operator) {
+        (address hotKey, ECDSA.RecoverError problem, ) = ECDSA.tryRecoverCalldata(digest, signature);
+        if (problem != ECDSA.RecoverError.NoError) revert BadSignature();
+        operator = IRegistry(registry).hotKeyOwner(hotKey);
+        if (operator == address(0)) revert UnknownHotKey(hotKey);
+    }
+
+    function _freshTimestampOf(Offer calldata offer, bytes calldata header) private view returns (uint256 timestamp) {
+        timestamp = _timestampOf(header, offer.blockNumber, offer.blockHash);
+        if (block.timestamp - timestamp > maxEvidenceAge()) revert EvidenceTooOld(timestamp, maxEvidenceAge());
+    }
+
+    function _checkScope(address operator, bytes2 scope, uint256 timestamp) private view {
+        (bytes2 region, uint256 since) = _regionAt(operator, timestamp);
+        if (scope == 0) return;
+        if (region != scope || timestamp < since + REGION_GRACE) revert OtherRegion(scope, region, since);
+    }
+
+    /// @dev Every node has a region from its first registration on, so none means that it was no node yet.
+    function _regionAt(address operator, uint256 timestamp) private view returns (bytes2 region, uint256 since) {
+        (region, since) = IRegistry(registry).regionAt(operator, timestamp);
+        if (region == 0) revert NotANodeThen(operator, timestamp);
+    }
+
+    function _checkListed(bytes32 digest, bytes2 scope, uint256 timestamp) private view {
+        IBlacklist.Entry memory entry = IBlacklist(blacklist).entry(digest, scope);
+        bool counts = entry.effectiveAt != 0 && entry.removedAt == 0 && timestamp >= entry.effectiveAt;
+        if (!counts || (entry.lapsesAt != 0 && timestamp >= entry.lapsesAt)) revert NotListedThen(digest, scope, timestamp);
+    }
+
+    function _checkPrices(Offer calldata earlier, Offer calldata later) private view {
+        bool comparable = earlier.root == later.root && earlier.client == later.client;
+        if (!comparable || earlier.blockNumber > later.blockNumber) revert NotComparable();
+        if (earlier.pricePerGib == later.pricePerGib) revert SamePrice();
+        uint256 blocks = later.blockNumber - earlier.blockNumber;
+        if (blocks > rateWindowBlocks()) revert OutsideRateWindow(blocks, rateWindowBlocks());
+    }
+
+    function _blacklistEvidence(bytes32 digest, bytes2 scope) private pure returns (bytes32) {
+        return keccak256(abi.encode(Offence.BlacklistedOffer, digest, scope));
+    }
+
+    function _equivocationEvidence(bytes32 earlierDigest, bytes32 laterDigest) private pure returns (bytes32) {
+        return keccak256(abi.encode(Offence.RateEquivocation, earlierDigest, laterDigest));
+    }
+
+    function _blacklistKey(address operator, bytes32 digest, uint256 timestamp) private pure returns (bytes32) {
+        return keccak256(abi.encode(Offence.BlacklistedOffer, operator, digest, timestamp / 1 days));
+    }
+
+    function _rateKey(address operator, uint256 timestamp) private pure returns (bytes32) {
+        return keccak256(abi.encode(Offence.RateEquivocation, operator, timestamp / 1 days));
+    }
+}
