@@ -45,3 +45,9 @@ def high_s(signature: bytes) -> bytes:
     """The other signature that ecrecover takes for the same key and digest: s mirrored, v flipped."""
     s = ORDER - int.from_bytes(signature[32:64], "big")
     return signature[:32] + s.to_bytes(32, "big") + bytes([27 + 28 - signature[64]])
+
+
+def compact(signature: bytes) -> bytes:
+    """The 64 bytes of EIP-2098: the same signature, v in the highest bit of s."""
+    s = int.from_bytes(signature[32:64], "big") | (signature[64] - 27) << 255
+    return signature[:32] + s.to_bytes(32, "big")

@@ -3,17 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.contracts.world import World
-
-
-@pytest.fixture(scope="session")
-def shared_world() -> World:
-    """Built once. Not for tests: they would leave traces in it."""
-    return World()
+from tests.contracts.world import World, shared
 
 
 @pytest.fixture
-def world(shared_world: World) -> Iterator[World]:
+def world() -> Iterator[World]:
     """A world as it was in the beginning."""
-    with shared_world.fork():
-        yield shared_world
+    with shared().fork() as fork:
+        yield fork

@@ -12,6 +12,7 @@ contracts too), and the state root is not computed. `fork()` makes a context out
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from eth_hash.auto import keccak
@@ -266,3 +267,9 @@ def address_of(speaker: Any) -> bytes:
     assert isinstance(address, bytes)
     assert len(address) == 20
     return address
+
+
+@cache
+def shared() -> World:
+    """The one world of this process, built once. Whoever takes it forks it."""
+    return World()
