@@ -53,6 +53,7 @@ interface IBatchSettlement {
 
     error InvalidChannel();
     error ZeroDeposit();
+    /// @notice A channel holds 2^112 - 1 units at most.
     error DepositOverflow();
     error InvalidSignature();
     error NotReceiverAuthorizer();

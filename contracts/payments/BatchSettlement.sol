@@ -20,17 +20,17 @@ import {Signatures} from "./Signatures.sol";
 contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
-    /// @dev One slot. `balance` counts what was claimed as well, so both only need to be compared.
+    /// @dev One slot, so that a refund writes one. `balance` counts what was claimed as well, so both only need to be compared.
+    /// 112 bits hold 5e33 units; a deposit that would exceed them is refused.
     struct Channel {
-        uint128 balance;
-        uint128 totalClaimed;
+        uint112 balance;
+        uint112 totalClaimed;
+        uint32 refundNonce;
     }
 
-    /// @dev One slot for all that happens at a channel's end. A channel sees one refund per transaction at most: 2^88 are enough.
-    struct Exit {
+    struct Withdrawal {
         uint128 amount;
         uint40 initiatedAt;
-        uint88 refundNonce;
     }
 
     struct Receiver {
@@ -55,8 +55,8 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
     /// @dev The reason of a row that is good: no error has this selector.
     bytes4 private constant NONE = 0;
 
-    mapping(bytes32 channelId => Channel) public channels;
-    mapping(bytes32 channelId => Exit) private _exits;
+    mapping(bytes32 channelId => Channel) private _channels;
+    mapping(bytes32 channelId => Withdrawal) public pendingWithdrawals;
     mapping(address receiver => mapping(address token => Receiver)) public receivers;
 
     constructor() EIP712("x402 Batch Settlement", "1") {}
@@ -72,10 +72,10 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
         if (collector == address(0)) revert InvalidCollector();
 
         bytes32 channelId = getChannelId(config);
-        Channel storage channel = channels[channelId];
-        uint128 before = channel.balance;
-        if (amount > type(uint128).max - before) revert DepositOverflow();
-        uint128 balance = before + amount;
+        Channel storage channel = _channels[channelId];
+        uint112 before = channel.balance;
+        if (amount > type(uint112).max - before) revert DepositOverflow();
+        uint112 balance = before + uint112(amount);
         channel.balance = balance;
 
         if (before == 0) emit ChannelCreated(channelId, config);
@@ -131,9 +131,9 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
         if (amount == 0) revert NothingToWithdraw();
 
         bytes32 channelId = getChannelId(config);
-        Exit storage leaving = _exits[channelId];
+        Withdrawal storage leaving = pendingWithdrawals[channelId];
         if (leaving.initiatedAt != 0) revert WithdrawalAlreadyPending();
-        if (amount > _unclaimed(channels[channelId])) revert WithdrawAmountExceedsAvailable();
+        if (amount > _unclaimed(_channels[channelId])) revert WithdrawAmountExceedsAvailable();
 
         uint40 now_ = uint40(block.timestamp);
         leaving.amount = amount;
@@ -145,7 +145,7 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
         if (!_isPayerSide(config)) revert NotAuthorizedToFinalizeWithdraw();
 
         bytes32 channelId = getChannelId(config);
-        Exit storage leaving = _exits[channelId];
+        Withdrawal storage leaving = pendingWithdrawals[channelId];
         uint128 amount = leaving.amount;
         uint40 since = leaving.initiatedAt;
         if (since == 0) revert WithdrawalNotPending();
@@ -153,19 +153,18 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
 
         leaving.amount = 0;
         leaving.initiatedAt = 0;
-        Channel storage channel = channels[channelId];
-        uint128 unclaimed = _unclaimed(channel);
+        Channel storage channel = _channels[channelId];
+        uint112 unclaimed = _unclaimed(channel);
         if (amount > unclaimed) amount = unclaimed;
         emit WithdrawFinalized(channelId, msg.sender, amount);
-        _payBack(config, channelId, channel, amount);
+        _payBack(config, channelId, channel, uint112(amount));
     }
 
     // ---------------------------------------------------------------------------------------- the receiver gives it back
 
     function refund(ChannelConfig calldata config, uint128 amount) external nonReentrant {
         if (!_isReceiverSide(config)) revert NotAuthorizedToRefund();
-        bytes32 channelId = getChannelId(config);
-        _refund(config, channelId, amount, _exits[channelId].refundNonce);
+        _refund(config, getChannelId(config), amount);
     }
 
     function refundWithSignature(
@@ -175,11 +174,10 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
         bytes calldata receiverAuthorizerSignature
     ) external nonReentrant {
         bytes32 channelId = getChannelId(config);
-        uint88 expected = _exits[channelId].refundNonce;
-        if (nonce != expected) revert InvalidRefundNonce();
+        if (nonce != _channels[channelId].refundNonce) revert InvalidRefundNonce();
         bytes32 digest = getRefundDigest(channelId, nonce, amount);
         if (!Signatures.isBy(config.receiverAuthorizer, digest, receiverAuthorizerSignature)) revert InvalidSignature();
-        _refund(config, channelId, amount, expected);
+        _refund(config, channelId, amount);
     }
 
     // ------------------------------------------------------------------------------------------------------------ views
@@ -209,13 +207,13 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
         return _hashTypedDataV4(keccak256(abi.encode(CLAIM_BATCH_TYPEHASH, claims)));
     }
 
-    function pendingWithdrawals(bytes32 channelId) external view returns (uint128 amount, uint40 initiatedAt) {
-        Exit storage leaving = _exits[channelId];
-        return (leaving.amount, leaving.initiatedAt);
+    function channels(bytes32 channelId) external view returns (uint128 balance, uint128 totalClaimed) {
+        Channel storage channel = _channels[channelId];
+        return (channel.balance, channel.totalClaimed);
     }
 
     function refundNonce(bytes32 channelId) external view returns (uint256) {
-        return _exits[channelId].refundNonce;
+        return _channels[channelId].refundNonce;
     }
 
     // -------------------------------------------------------------------------------------------------------- internals
@@ -236,8 +234,8 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
     function _claimOrSkip(VoucherClaim calldata row, bytes4 reason) private {
         ChannelConfig calldata config = row.voucher.channel;
         bytes32 channelId = getChannelId(config);
-        Channel storage channel = channels[channelId];
-        uint128 claimed = channel.totalClaimed;
+        Channel storage channel = _channels[channelId];
+        uint112 claimed = channel.totalClaimed;
         uint128 wanted = row.totalClaimed;
 
         Receiver storage account = receivers[config.receiver][config.token];
@@ -249,7 +247,7 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
             return;
         }
         uint128 amount = wanted - claimed;
-        channel.totalClaimed = wanted;
+        channel.totalClaimed = uint112(wanted); // at most the balance
         account.totalClaimed += amount;
         emit Claimed(channelId, msg.sender, amount, wanted);
     }
@@ -274,16 +272,16 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
     }
 
     /// @dev A pending withdrawal shrinks by what is refunded: it was announced of the same units.
-    function _refund(ChannelConfig calldata config, bytes32 channelId, uint128 amount, uint88 nonce) private {
-        if (amount == 0) revert ZeroRefund();
-        Exit storage leaving = _exits[channelId];
-        leaving.refundNonce = nonce + 1;
+    function _refund(ChannelConfig calldata config, bytes32 channelId, uint128 wanted) private {
+        if (wanted == 0) revert ZeroRefund();
+        Channel storage channel = _channels[channelId];
+        ++channel.refundNonce;
 
-        Channel storage channel = channels[channelId];
-        uint128 unclaimed = _unclaimed(channel);
-        if (amount > unclaimed) amount = unclaimed;
+        uint112 amount = _unclaimed(channel);
+        if (wanted < amount) amount = uint112(wanted);
         if (amount == 0) return;
 
+        Withdrawal storage leaving = pendingWithdrawals[channelId];
         if (leaving.initiatedAt != 0) {
             uint128 announced = leaving.amount;
             leaving.amount = amount < announced ? announced - amount : 0;
@@ -294,14 +292,14 @@ contract BatchSettlement is IBatchSettlement, EIP712, Multicall, ReentrancyGuard
     }
 
     /// @dev The only way money goes to a payer, for both ways of ending. The transfer comes last.
-    function _payBack(ChannelConfig calldata config, bytes32 channelId, Channel storage channel, uint128 amount) private {
-        uint128 left = channel.balance - amount;
+    function _payBack(ChannelConfig calldata config, bytes32 channelId, Channel storage channel, uint112 amount) private {
+        uint112 left = channel.balance - amount;
         channel.balance = left;
         if (left == 0) emit ChannelClosed(channelId, config);
         if (amount != 0) IERC20(config.token).safeTransfer(config.payer, amount);
     }
 
-    function _unclaimed(Channel storage channel) private view returns (uint128) {
+    function _unclaimed(Channel storage channel) private view returns (uint112) {
         return channel.balance - channel.totalClaimed;
     }
 

@@ -4,13 +4,28 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from eth_hash.auto import keccak
 from tests.contracts.accounts import high_s, key_of
 from tests.contracts.channels import Channel, Row, batch_digest, keccak_text
 from tests.contracts.codec import Reverted
 from tests.contracts.trickery import Answer, hostile
-from tests.contracts.world import DAY_S, DOLLAR, World
+from tests.contracts.world import DAY_S, DOLLAR, World, address_of
+
+from nearcast.chain.artifacts import artifact
+from nearcast.chain.devchain.cells import STORAGE
 
 MOST = 2**128 - 1
+
+
+def position(contract: str, variable: str) -> int:
+    """The slot of a variable by the compiler's word."""
+    (found,) = (entry for entry in artifact(contract).storage_layout["storage"] if entry["label"] == variable)
+    return int(found["slot"])
+
+
+def slot_of(mapping: int, key: object) -> int:
+    """The slot of an address's value in a mapping (Solidity, "Layout of State Variables in Storage")."""
+    return int.from_bytes(keccak(address_of(key).rjust(32, b"\0") + mapping.to_bytes(32)))
 
 
 def reason(error: str) -> bytes:
@@ -116,14 +131,19 @@ def test_a_payer_that_is_a_contract_is_asked_with_little_gas(
 def test_a_token_of_unbounded_supply_cannot_overflow_a_receiver(
     world: World, channels: tuple[Channel, Channel, Channel]
 ) -> None:
+    """65,536 full channels would do it; here the sum is set to where all but one of them would bring it."""
     token = world.deploy(hostile("FeeToken"), 0)
-    many = [replace(channels[0], token=token, salt=bytes([n]) * 32) for n in (1, 2)]
-    for channel in many:
-        token.transact("mint", channel.payer, MOST, sender=channel.payer)
-        channel.deposit(MOST)
-    done = channels[1].claim(many[0].row(MOST), many[1].row(MOST), channels[1].row(5))
-    assert [event.name for event in done.events] == ["Claimed", "ClaimSkipped", "Claimed"]
-    assert done.event("ClaimSkipped").args == (many[1].id, reason("ClaimOverflow"))
+    full = replace(channels[0], token=token)
+    token.transact("mint", full.payer, 2**112 - 1, sender=full.payer)
+    full.deposit(2**112 - 1)
+    slot = slot_of(slot_of(position(world.settlement.name, "receivers"), full.receiver), token)
+    world.engine._cells.put(STORAGE, (world.settlement.address, slot), 2**128 - 2**112 + 1)
+    assert world.settlement.call("receivers", full.receiver, token) == (2**128 - 2**112 + 1, 0)
+
+    done = channels[1].claim(full.row(2**112 - 1), channels[1].row(5), full.row(2**112 - 2))
+    assert [event.name for event in done.events] == ["ClaimSkipped", "Claimed", "Claimed"]
+    assert done.event("ClaimSkipped").args == (full.id, reason("ClaimOverflow"))
+    assert world.settlement.call("receivers", full.receiver, token) == (2**128 - 1, 0)
 
 
 # --- by signature ------------------------------------------------------------------------------------------------
