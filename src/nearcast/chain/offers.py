@@ -5,11 +5,16 @@ digest after the entry took effect, and asking two prices for the same thing at 
 hash, is the offer's time stamp: the node cannot have signed before the block was made.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nearcast.chain.eip712 import Domain, address_word, bytes32_word, keccak, type_hash, uint_word
 from nearcast.chain.fields import bytes_field, object_of, uint_field
+from nearcast.chain.prices import PriceSchedule as PriceSchedule  # what an honest node asks is part of making offers
 from nearcast.chain.signing import Signer, recover
+
+# An entry is given at least an hour before it takes effect (Blacklist's windows); a minute of that costs nothing.
+LISTING_MARGIN_S = 60
 
 _OFFER_TYPE = type_hash(
     "Offer(bytes32 root,address client,uint64 pricePerGib,uint64 sizeBytes,uint64 blockNumber,bytes32 blockHash)"
@@ -98,3 +103,24 @@ def sign_offer(domain: Domain, offer: Offer, hot_key: Signer) -> bytes:
 def offer_signer(domain: Domain, offer: Offer, signature: bytes) -> bytes:
     """The address of the hot key that signed; whose it is, the Registry says. RemoteError for a bad signature."""
     return recover(offer.digest(domain), signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """When a blacklist entry that concerns a node counts: unix seconds. `lapses_at_s` 0: it does not lapse."""
+
+    effective_at_s: int
+    lapses_at_s: int = 0
+
+
+def may_offer(listings: Iterable[Listing], block_timestamp_s: int, margin_s: int = LISTING_MARGIN_S) -> bool:
+    """Whether an honest node offers content with these entries on a block of this time.
+
+    The Court asks whether an entry was in effect at the block's time. The margin on both ends covers a block that is
+    chosen a moment later than the list was read.
+    """
+    return not any(
+        listing.effective_at_s - margin_s <= block_timestamp_s
+        and (listing.lapses_at_s == 0 or block_timestamp_s < listing.lapses_at_s + margin_s)
+        for listing in listings
+    )
