@@ -45,7 +45,7 @@ class Operator:
     since: int = 0
     tranches: list[Tranche] = field(default_factory=list)
     history: list[tuple[int, int, int]] = field(default_factory=list)
-    withdrawn: int = 0
+    money: int = 10_000 * 10**6  # a test account's
 
     @property
     def unbonding(self) -> int:
@@ -81,19 +81,20 @@ class StakeModel:
             raise Refused("OperatorEjected")
         if operator.registered:
             raise Refused("AlreadyRegistered")
-        operator.registered, operator.mbps = True, mbps
-        operator.required = self.bond_for(mbps)
-        self._add(operator, operator.required, now)
+        required = self.bond_for(mbps)
+        self._add(operator, required, now)
+        operator.registered, operator.mbps, operator.required = True, mbps, required
 
     def update(self, who: int, mbps: int, now: int) -> None:
         operator = self._registered(who)
         if mbps == operator.mbps:
             return
-        before, operator.mbps, operator.required = operator.required, mbps, self.bond_for(mbps)
-        if operator.bonded < operator.required:
-            self._add(operator, operator.required - operator.bonded, now)
-        elif operator.required < before and operator.bonded > operator.required:
-            self._start_unbonding(operator, operator.bonded - operator.required, now)
+        before, required = operator.required, self.bond_for(mbps)
+        if operator.bonded < required:
+            self._add(operator, required - operator.bonded, now)
+        elif required < before and operator.bonded > required:
+            self._start_unbonding(operator, operator.bonded - required, now)
+        operator.mbps, operator.required = mbps, required
 
     def top_up(self, who: int, amount: int, now: int) -> None:
         operator = self._registered(who)
@@ -120,7 +121,7 @@ class StakeModel:
         if not ripe:
             raise Refused("NothingToWithdraw")
         operator.tranches = [tranche for tranche in operator.tranches if tranche.available_at > now]
-        operator.withdrawn += ripe
+        operator.money += ripe
 
     # --- what is done to them ---
 
@@ -175,6 +176,9 @@ class StakeModel:
 
     def _add(self, operator: Operator, amount: int, now: int) -> None:
         """What the old stake's age is worth, at most the ramp, is spread over old and new."""
+        if amount > operator.money:
+            raise Refused("Error")  # the token's own word
+        operator.money -= amount
         age = min(now - operator.since, latest(self.ramps, now))
         bonded = operator.bonded + amount
         since = floor(Fraction(operator.bonded * (now - age) + amount * now, bonded))

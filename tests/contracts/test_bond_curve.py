@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.contracts.codec import Reverted
 from tests.contracts.registrations import join
 from tests.contracts.stake_model import fifth_root
-from tests.contracts.world import DOLLAR, World
+from tests.contracts.world import DOLLAR, World, shared
 
 FACTOR_MIN, FACTOR_MAX = 50_000, 2_500_000
 EXPONENT_MIN, EXPONENT_MAX = 5, 9
@@ -57,8 +57,8 @@ def test_capacity_has_bounds(world: World, mbps: int) -> None:
 @example(mbps=31, factor=250_000, exponent_fifths=6)
 @example(mbps=1, factor=FACTOR_MIN, exponent_fifths=EXPONENT_MIN)
 @settings(max_examples=150)
-def test_the_fifth_root_is_exact(shared_world: World, mbps: int, factor: int, exponent_fifths: int) -> None:
-    with shared_world.fork() as world:
+def test_the_fifth_root_is_exact(mbps: int, factor: int, exponent_fifths: int) -> None:
+    with shared().fork() as world:
         set_curve(world, factor, exponent_fifths)
         units = world.registry.call("bondFor", mbps)
     radicand = factor**5 * mbps**exponent_fifths

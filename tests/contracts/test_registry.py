@@ -22,7 +22,7 @@ from tests.contracts.registrations import (
     send,
     sign,
 )
-from tests.contracts.world import DAY_S, World
+from tests.contracts.world import DAY_S, World, shared
 
 REGISTER_GAS_MAX = 250_000  # the goal of the issue: both keys and the bond, the allowance given before
 BOND_100_MBPS = 62_797_160  # 0.25 × 100^1.2 dollars
@@ -309,10 +309,10 @@ def permit_of(world: World, node: Node, amount: int, deadline: int) -> tuple[int
 
 
 @given(data=st.binary(max_size=200))
-def test_noise_is_no_signature(shared_world: World, data: bytes) -> None:
-    node = node_of(shared_world, 1)
+def test_noise_is_no_signature(data: bytes) -> None:
+    node = node_of(shared(), 1)
     parts = (node.record, data or b"\x00", data, bytes(64))
     with pytest.raises(Reverted, match="BadOperatorSignature"):
-        shared_world.registry.call("register", *parts, sender=node)
+        shared().registry.call("register", *parts, sender=node)
     with pytest.raises(Reverted, match="BadHotKeySignature"):
-        shared_world.registry.call("register", node.record, b"", *parts[2:], sender=node)
+        shared().registry.call("register", node.record, b"", *parts[2:], sender=node)
