@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Runs slither over the contracts, in an environment of its own. Every finding that stays is answered in contracts/README.md and
-# switched off at its line (slither-disable) or in contracts/slither.config.json; any other ends this with an error.
-# ROOMS="payments token" looks at those folders only.
+# Runs slither over the contracts, in an environment of its own, and holds its findings against the answers in
+# contracts/README.md. ROOMS="payments token" looks at those folders only and prints what slither prints.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool=.tools/slither
@@ -16,12 +15,17 @@ if [ "$(cat "$tool/.installed" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" >"$tool/.installed"
 fi
 
-# slither takes a folder for a project by its configuration file; there is no Hardhat in it.
 build=.tools/slither-build
-rm -rf "$build" && mkdir -p "$build"
+rm -rf "$build"
 # shellcheck disable=SC2086
-node contracts/slither-input.mjs "$build/artifacts/build-info" ${ROOMS:-}
-ln -s "$PWD"/contracts/*/ "$build/"
-touch "$build/hardhat.config.js"
+node contracts/slither-input.mjs "$build" ${ROOMS:-}
+slither=(../slither/bin/slither . --config-file ../../contracts/slither.config.json --hardhat-ignore-compile --npx-disable)
 cd "$build"
-exec ../slither/bin/slither . --config-file ../../contracts/slither.config.json --hardhat-ignore-compile --npx-disable "$@"
+if [ -n "${ROOMS:-}" ]; then
+    exec "${slither[@]}"
+fi
+if ! "${slither[@]}" --json findings.json >slither.log 2>&1; then
+    cat slither.log >&2
+    exit 2
+fi
+exec ../slither/bin/python ../../scripts/slither_answers.py findings.json ../../contracts/README.md
