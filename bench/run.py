@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bench.row import Row
 
-FILES = ("importing", "fetching", "http", "missing", "memory", "removing")
+FILES = ("importing", "fetching", "http", "missing", "memory", "removing", "gas")
 RESULTS = Path(__file__).with_name("results.json")
 
 
