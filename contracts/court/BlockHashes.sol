@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {BlockHeader} from "@openzeppelin/contracts/utils/BlockHeader.sol";
 import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
-import {Memory} from "@openzeppelin/contracts/utils/Memory.sol";
 import {ICourt} from "../interfaces/ICourt.sol";
+import {HeaderFields} from "./HeaderFields.sol";
 
 /// @title When a block was
 /// @notice Block hashes from the chain itself: the last 256 by opcode, the last 8,191 where EIP-2935 stands, older ones if
@@ -31,17 +30,19 @@ abstract contract BlockHashes is ICourt {
         }
     }
 
-    /// @dev Reverts unless `header` is the very header of the canonical block `number` and `blockHash` its hash. Its fields
-    /// need no further checks then: the chain made them.
-    function _timestampOf(bytes memory header, uint256 number, bytes32 blockHash) internal view returns (uint256) {
+    /// @dev Reverts unless `header` is the very header of the canonical block `number` and `blockHash` its hash.
+    function _timestampOf(
+        bytes calldata header,
+        uint256 number,
+        bytes32 blockHash
+    ) internal view returns (uint256 timestamp) {
         bytes32 headerHash = keccak256(header);
         if (headerHash != blockHash) revert HeaderMismatch(headerHash, blockHash);
         bytes32 known = Blockhash.blockHash(number);
         if (known == 0) known = anchorOf[number];
         if (known != blockHash) revert NotCanonical(number, blockHash);
-        Memory.Slice[] memory fields = BlockHeader.parseHeader(header);
-        uint256 inHeader = BlockHeader.getNumber(fields);
+        uint256 inHeader;
+        (inHeader, timestamp) = HeaderFields.numberAndTimestamp(header);
         if (inHeader != number) revert WrongBlockNumber(inHeader, number);
-        return BlockHeader.getTimestamp(fields);
     }
 }

@@ -10,89 +10,141 @@ import {BlockHashes} from "./BlockHashes.sol";
 import {CourtTerms} from "./CourtTerms.sol";
 
 /// @title Commitments, and the money of a challenge
-/// @notice A commitment is kept under its sender: who copies one, or the reveal that follows, has nothing. This contract
-/// holds open bonds, what could not be paid out, and the treasury's share, and pays nobody anything else.
-/// @dev The token is one like USDC, fixed at deployment. Payments to a challenger that fail are owed instead, so a frozen
-/// challenger stops no slash; the treasury is never paid on the way. Should the token freeze this contract, challenges stand
-/// still until it thaws.
+/// @notice A commitment is kept under its sender: who copies one, or the reveal that follows, has nothing. What this contract
+/// holds is what challengers have paid in and earned and the treasury's share; each takes out its own, and nobody is paid
+/// on the way of a slash, so no frozen account stops one.
+/// @dev The token is one like USDC, fixed at deployment, below 2^56 units (72 billion) in all. Should it freeze this
+/// contract, slashes and payments stand still until it thaws.
 abstract contract Challenges is CourtTerms, BlockHashes, ReentrancyGuardTransient {
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
 
+    /// @dev One slot, which stays in use from challenge to challenge. 104 bits of the commitment are enough: to reveal
+    /// under another's or an empty commitment somebody would have to hit it within the reveal window, 2^104 tries.
+    struct Account {
+        uint56 units;
+        uint32 bond;
+        uint40 revealFrom;
+        uint24 revealSeconds;
+        bytes13 commitment;
+    }
+
     address public immutable bondToken;
 
-    mapping(address challenger => mapping(bytes32 commitment => Commitment)) private _commitments;
-    mapping(address account => uint256) public owed;
-    uint256 public treasuryUnits;
+    mapping(address challenger => Account) private _accounts;
 
     constructor(address bondToken_) {
         bondToken = _nonzero(bondToken_);
     }
 
+    function deposit(uint256 amount) external nonReentrant {
+        if (amount == 0) revert ZeroAmount();
+        _credit(msg.sender, amount);
+        emit Deposited(msg.sender, amount);
+        IERC20(bondToken).safeTransferFrom(msg.sender, address(this), amount);
+    }
+
     function commit(bytes32 commitment, uint64[] calldata blockNumbers) external nonReentrant {
-        Commitment storage slot = _commitments[msg.sender][commitment];
-        if (slot.bond != 0) revert AlreadyCommitted(commitment);
+        Account memory account = _accounts[msg.sender];
+        if (account.bond != 0) {
+            uint256 until = _revealUntil(account);
+            if (block.timestamp <= until) revert AlreadyCommitted(until);
+            _forfeit(msg.sender, account);
+        }
         _anchor(blockNumbers);
         uint256 bond = challengeBond();
-        uint256 revealFrom = block.timestamp + revealDelay();
-        uint256 revealUntil = block.timestamp + revealWindow();
-        (slot.bond, slot.revealFrom, slot.revealUntil) = (bond.toUint64(), revealFrom.toUint40(), revealUntil.toUint40());
-        emit Committed(msg.sender, commitment, bond, revealFrom, revealUntil);
-        IERC20(bondToken).safeTransferFrom(msg.sender, address(this), bond);
+        uint256 missing = bond > account.units ? bond - account.units : 0;
+        account.units = (account.units + missing - bond).toUint56();
+        account.bond = bond.toUint32();
+        account.revealFrom = (block.timestamp + revealDelay()).toUint40();
+        account.revealSeconds = (revealWindow() - revealDelay()).toUint24();
+        account.commitment = bytes13(commitment);
+        _accounts[msg.sender] = account;
+        emit Committed(msg.sender, commitment, bond, account.revealFrom, _revealUntil(account));
+        if (missing != 0) IERC20(bondToken).safeTransferFrom(msg.sender, address(this), missing);
     }
 
     function permit(address owner, uint256 amount, uint256 deadline, uint8 v, bytes32 r, bytes32 s) external {
         try IERC20Permit(bondToken).permit(owner, address(this), amount, deadline, v, r, s) {} catch {}
     }
 
-    function forfeit(address challenger, bytes32 commitment) external {
-        Commitment memory made = _commitments[challenger][commitment];
-        if (made.bond == 0) revert NoCommitment(challenger, commitment);
-        if (block.timestamp <= made.revealUntil) revert StillOpen(made.revealUntil);
-        delete _commitments[challenger][commitment];
-        treasuryUnits += made.bond;
-        emit Forfeited(challenger, commitment, made.bond);
+    function forfeit(address challenger) external {
+        Account memory account = _accounts[challenger];
+        if (account.bond == 0) revert NoCommitment(challenger);
+        uint256 until = _revealUntil(account);
+        if (block.timestamp <= until && msg.sender != challenger) revert StillOpen(until);
+        _forfeit(challenger, account);
+        _accounts[challenger] = account;
     }
 
-    function withdrawOwed(address to) external nonReentrant returns (uint256 amount) {
+    function withdraw(address to) external nonReentrant returns (uint256 amount) {
         _nonzero(to);
-        amount = owed[msg.sender];
-        if (amount == 0) revert NothingOwed(msg.sender);
-        owed[msg.sender] = 0;
-        emit OwedWithdrawn(msg.sender, to, amount);
+        amount = _accounts[msg.sender].units;
+        if (amount == 0) revert NothingToWithdraw();
+        _accounts[msg.sender].units = 0;
+        emit Withdrawn(msg.sender, to, amount);
         IERC20(bondToken).safeTransfer(to, amount);
     }
 
     function collectTreasury() external nonReentrant returns (uint256 amount) {
-        amount = treasuryUnits;
-        if (amount == 0) revert NothingOwed(governance);
-        treasuryUnits = 0;
+        amount = _treasuryUnits;
+        if (amount == 0) revert NothingToWithdraw();
+        _treasuryUnits = 0;
         emit TreasuryCollected(amount);
         IERC20(bondToken).safeTransfer(governance, amount);
     }
 
-    function commitments(address challenger, bytes32 commitment) external view returns (Commitment memory) {
-        return _commitments[challenger][commitment];
+    function docketOf(address challenger) external view returns (Docket memory) {
+        Account memory account = _accounts[challenger];
+        return
+            Docket({
+                units: account.units,
+                bond: account.bond,
+                revealFrom: account.revealFrom,
+                revealUntil: _revealUntil(account),
+                commitment: account.commitment
+            });
+    }
+
+    function treasuryUnits() external view returns (uint256) {
+        return _treasuryUnits;
     }
 
     function commitmentOf(address challenger, bytes32 evidenceHash, bytes32 salt) public pure returns (bytes32) {
         return keccak256(abi.encode(challenger, evidenceHash, salt));
     }
 
-    /// @dev Use up the sender's commitment to this evidence, if its time is now.
-    function _open(bytes32 evidenceHash, bytes32 salt) internal returns (uint256 bond) {
+    /// @dev Close the sender's commitment to this evidence, if its time is now; its bond is free again.
+    function _close(bytes32 evidenceHash, bytes32 salt) internal {
+        Account memory account = _accounts[msg.sender];
         bytes32 commitment = commitmentOf(msg.sender, evidenceHash, salt);
-        Commitment memory made = _commitments[msg.sender][commitment];
-        if (made.bond == 0) revert NoCommitment(msg.sender, commitment);
-        if (block.timestamp < made.revealFrom) revert TooEarly(made.revealFrom);
-        if (block.timestamp > made.revealUntil) revert TooLate(made.revealUntil);
-        delete _commitments[msg.sender][commitment];
-        return made.bond;
+        if (account.bond == 0 || account.commitment != bytes13(commitment)) revert NoCommitment(msg.sender);
+        if (block.timestamp < account.revealFrom) revert TooEarly(account.revealFrom);
+        uint256 until = _revealUntil(account);
+        if (block.timestamp > until) revert TooLate(until);
+        account.units += account.bond;
+        _clear(account);
+        _accounts[msg.sender] = account;
     }
 
-    function _pay(address account, uint256 amount) internal {
-        if (IERC20(bondToken).trySafeTransfer(account, amount)) return;
-        owed[account] += amount;
-        emit Owed(account, amount);
+    function _credit(address challenger, uint256 amount) internal {
+        _accounts[challenger].units += amount.toUint56();
+    }
+
+    function _forfeit(address challenger, Account memory account) private {
+        emit Forfeited(challenger, account.bond);
+        _treasuryUnits += account.bond;
+        _clear(account);
+    }
+
+    function _clear(Account memory account) private pure {
+        account.bond = 0;
+        account.revealFrom = 0;
+        account.revealSeconds = 0;
+        account.commitment = 0;
+    }
+
+    function _revealUntil(Account memory account) private pure returns (uint256) {
+        return uint256(account.revealFrom) + account.revealSeconds;
     }
 }

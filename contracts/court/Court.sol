@@ -3,10 +3,12 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Governed} from "../governance/Governed.sol";
 import {IBlacklist} from "../interfaces/IBlacklist.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
 import {Challenges} from "./Challenges.sol";
+import {Convictions} from "./Convictions.sol";
 import {CourtTerms} from "./CourtTerms.sol";
 
 /// @title The court
@@ -17,6 +19,9 @@ import {CourtTerms} from "./CourtTerms.sol";
 /// most half, reporting oneself still costs half of the slash. Signatures are 65 bytes with a low s; nothing is keyed by
 /// their bytes.
 contract Court is Challenges, EIP712 {
+    using Convictions for Convictions.Record;
+    using SafeCast for uint256;
+
     bytes32 public constant OFFER_TYPEHASH =
         keccak256(
             "Offer(bytes32 root,address client,uint64 pricePerGib,uint64 sizeBytes,uint64 blockNumber,bytes32 blockHash)"
@@ -29,8 +34,7 @@ contract Court is Challenges, EIP712 {
 
     address public immutable blacklist;
 
-    mapping(address operator => uint256) public convictions;
-    mapping(bytes32 offence => bool) private _punished;
+    mapping(address operator => Convictions.Record) private _convictions;
 
     constructor(
         address bondToken_,
@@ -50,13 +54,13 @@ contract Court is Challenges, EIP712 {
     ) external nonReentrant returns (uint256 amount) {
         bytes32 digest = offerDigest(offer);
         bytes32 evidenceHash = _blacklistEvidence(digest, scope);
-        uint256 bond = _open(evidenceHash, salt);
+        _close(evidenceHash, salt);
         address operator = _operatorOf(digest, signature);
         uint256 timestamp = _freshTimestampOf(offer, header);
         _checkScope(operator, scope, timestamp);
         _checkListed(offer.root, scope, timestamp);
-        bytes32 key = _blacklistKey(operator, offer.root, timestamp);
-        return _convict(operator, Offence.BlacklistedOffer, key, evidenceHash, bond);
+        bytes32 key = _blacklistKey(offer.root, timestamp);
+        return _convict(operator, Offence.BlacklistedOffer, key, evidenceHash);
     }
 
     function revealEquivocation(
@@ -70,14 +74,14 @@ contract Court is Challenges, EIP712 {
         bytes32 earlierDigest = offerDigest(earlier);
         bytes32 laterDigest = offerDigest(later);
         bytes32 evidenceHash = _equivocationEvidence(earlierDigest, laterDigest);
-        uint256 bond = _open(evidenceHash, salt);
+        _close(evidenceHash, salt);
         _checkPrices(earlier, later);
         address operator = _operatorOf(laterDigest, laterSignature);
         address other = _operatorOf(earlierDigest, earlierSignature);
         if (other != operator) revert DifferentOperators(other, operator);
         uint256 timestamp = _freshTimestampOf(later, header);
         _regionAt(operator, timestamp);
-        return _convict(operator, Offence.RateEquivocation, _rateKey(operator, timestamp), evidenceHash, bond);
+        return _convict(operator, Offence.RateEquivocation, _rateKey(timestamp), evidenceHash);
     }
 
     function offerDigest(Offer calldata offer) public view returns (bytes32) {
@@ -93,17 +97,19 @@ contract Court is Challenges, EIP712 {
     }
 
     function nextSlashBps(address operator) public view returns (uint256) {
-        uint256 earlier = convictions[operator];
-        if (earlier == 0) return 500;
-        return earlier == 1 ? 1_500 : 5_000;
+        return _slashBps(_convictions[operator].count);
+    }
+
+    function convictions(address operator) external view returns (uint256) {
+        return _convictions[operator].count;
     }
 
     function blacklistPunished(address operator, bytes32 digest, uint256 timestamp) external view returns (bool) {
-        return _punished[_blacklistKey(operator, digest, timestamp)];
+        return _convictions[operator].has(_blacklistKey(digest, timestamp));
     }
 
     function equivocationPunished(address operator, uint256 timestamp) external view returns (bool) {
-        return _punished[_rateKey(operator, timestamp)];
+        return _convictions[operator].has(_rateKey(timestamp));
     }
 
     /// @dev Nothing left to take counts as no conviction: an operator without stake cannot use up its offences for free.
@@ -111,23 +117,26 @@ contract Court is Challenges, EIP712 {
         address operator,
         Offence offence,
         bytes32 key,
-        bytes32 evidenceHash,
-        uint256 bond
+        bytes32 evidenceHash
     ) private returns (uint256 amount) {
+        Convictions.Record storage record = _convictions[operator];
         (uint256 bonded, uint256 unbonding) = IRegistry(registry).stakeOf(operator);
-        if (_punished[key] || bonded + unbonding == 0) {
+        if (bonded + unbonding == 0 || record.has(key)) {
             emit AlreadyPunished(operator, msg.sender, offence, evidenceHash);
-            _pay(msg.sender, bond);
             return 0;
         }
-        uint256 bps = nextSlashBps(operator);
-        _punished[key] = true;
-        ++convictions[operator];
+        uint256 bps = _slashBps(record.count);
+        record.add(key);
         amount = IRegistry(registry).slash(operator, bps, address(this));
         uint256 reward = (amount * rewardBps()) / BPS;
-        treasuryUnits += amount - reward;
+        _treasuryUnits += (amount - reward).toUint64();
+        _credit(msg.sender, reward);
         emit Convicted(operator, msg.sender, offence, evidenceHash, amount, reward);
-        _pay(msg.sender, bond + reward);
+    }
+
+    function _slashBps(uint256 earlier) private pure returns (uint256) {
+        if (earlier == 0) return 500;
+        return earlier == 1 ? 1_500 : 5_000;
     }
 
     function _operatorOf(bytes32 digest, bytes calldata signature) private view returns (address operator) {
@@ -176,11 +185,11 @@ contract Court is Challenges, EIP712 {
         return keccak256(abi.encode(Offence.RateEquivocation, earlierDigest, laterDigest));
     }
 
-    function _blacklistKey(address operator, bytes32 digest, uint256 timestamp) private pure returns (bytes32) {
-        return keccak256(abi.encode(Offence.BlacklistedOffer, operator, digest, timestamp / 1 days));
+    function _blacklistKey(bytes32 digest, uint256 timestamp) private pure returns (bytes32) {
+        return keccak256(abi.encode(Offence.BlacklistedOffer, digest, timestamp / 1 days));
     }
 
-    function _rateKey(address operator, uint256 timestamp) private pure returns (bytes32) {
-        return keccak256(abi.encode(Offence.RateEquivocation, operator, timestamp / 1 days));
+    function _rateKey(uint256 timestamp) private pure returns (bytes32) {
+        return keccak256(abi.encode(Offence.RateEquivocation, timestamp / 1 days));
     }
 }

@@ -30,12 +30,14 @@ abstract contract CourtTerms is ICourt, Governed {
 
     address public immutable registry;
 
-    uint64 private _challengeBond;
-    uint40 private _revealDelay;
-    uint40 private _revealWindow;
-    uint40 private _maxEvidenceAge;
+    uint32 private _challengeBond;
+    uint24 private _revealDelay;
+    uint24 private _revealWindow;
+    uint24 private _maxEvidenceAge;
     uint16 private _rateWindowBlocks;
     uint16 private _rewardBps;
+    /// @dev Beside the terms because every reveal reads them: no slot of its own to load and write.
+    uint64 internal _treasuryUnits;
 
     /// @dev The registry is not asked here, it may not stand yet: five days are below the least unbonding period.
     constructor(address registry_) {
@@ -100,22 +102,22 @@ abstract contract CourtTerms is ICourt, Governed {
     }
 
     function _setChallengeBond(uint256 value) private {
-        _challengeBond = _bounded(value, CHALLENGE_BOND_MIN, CHALLENGE_BOND_MAX).toUint64();
+        _challengeBond = _bounded(value, CHALLENGE_BOND_MIN, CHALLENGE_BOND_MAX).toUint32();
         emit ChallengeBondSet(value);
     }
 
     function _setRevealDelay(uint256 value) private {
-        _revealDelay = _bounded(value, REVEAL_DELAY_MIN, REVEAL_DELAY_MAX).toUint40();
+        _revealDelay = _bounded(value, REVEAL_DELAY_MIN, REVEAL_DELAY_MAX).toUint24();
         emit RevealDelaySet(value);
     }
 
     function _setRevealWindow(uint256 value) private {
-        _revealWindow = _bounded(value, REVEAL_WINDOW_MIN, REVEAL_WINDOW_MAX).toUint40();
+        _revealWindow = _bounded(value, REVEAL_WINDOW_MIN, REVEAL_WINDOW_MAX).toUint24();
         emit RevealWindowSet(value);
     }
 
     function _setMaxEvidenceAge(uint256 value) private {
-        _maxEvidenceAge = _bounded(value, MAX_EVIDENCE_AGE_MIN, MAX_EVIDENCE_AGE_MAX).toUint40();
+        _maxEvidenceAge = _bounded(value, MAX_EVIDENCE_AGE_MIN, MAX_EVIDENCE_AGE_MAX).toUint24();
         emit MaxEvidenceAgeSet(value);
     }
 

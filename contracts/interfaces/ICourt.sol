@@ -39,13 +39,20 @@ interface ICourt {
         RateEquivocation
     }
 
-    /// @param bond What the challenger paid; zero when there is no such commitment.
-    struct Commitment {
-        uint64 bond;
-        uint40 revealFrom;
-        uint40 revealUntil;
+    /// @notice A challenger's account and its one open commitment. Challenges at the same time take several addresses.
+    /// @param units Free: deposits, bonds that came back, rewards. Bonds are taken from it first.
+    /// @param bond In the open commitment; zero when none is open.
+    /// @param revealFrom Seconds, first and last moment of the reveal.
+    /// @param commitment Its first 13 bytes.
+    struct Docket {
+        uint256 units;
+        uint256 bond;
+        uint256 revealFrom;
+        uint256 revealUntil;
+        bytes13 commitment;
     }
 
+    event Deposited(address indexed challenger, uint256 amount);
     event Committed(
         address indexed challenger,
         bytes32 indexed commitment,
@@ -54,7 +61,7 @@ interface ICourt {
         uint256 revealUntil
     );
     event Anchored(uint256 indexed blockNumber, bytes32 blockHash);
-    /// @param amount What the operator lost; `reward` of it went to the challenger, the rest to the treasury.
+    /// @param amount What the operator lost; `reward` of it is the challenger's, the rest the treasury's.
     event Convicted(
         address indexed operator,
         address indexed challenger,
@@ -63,12 +70,11 @@ interface ICourt {
         uint256 amount,
         uint256 reward
     );
-    /// @notice The evidence holds, but this offence was punished already: nobody loses anything.
+    /// @notice The evidence holds, but this offence was punished already or there is no stake: nobody loses
+    /// anything.
     event AlreadyPunished(address indexed operator, address indexed challenger, Offence offence, bytes32 evidenceHash);
-    event Forfeited(address indexed challenger, bytes32 indexed commitment, uint256 bond);
-    /// @notice A payment failed (an account frozen by the token) and waits for `withdrawOwed`.
-    event Owed(address indexed account, uint256 amount);
-    event OwedWithdrawn(address indexed account, address indexed to, uint256 amount);
+    event Forfeited(address indexed challenger, uint256 bond);
+    event Withdrawn(address indexed challenger, address indexed to, uint256 amount);
     event TreasuryCollected(uint256 amount);
 
     event ChallengeBondSet(uint256 value);
@@ -81,8 +87,8 @@ interface ICourt {
     error EvidenceOutlivesUnbonding(uint256 evidenceAge, uint256 unbondingPeriod);
     error TooManyBlocks(uint256 count, uint256 most);
     error BlockUnavailable(uint256 blockNumber);
-    error AlreadyCommitted(bytes32 commitment);
-    error NoCommitment(address challenger, bytes32 commitment);
+    error AlreadyCommitted(uint256 revealUntil);
+    error NoCommitment(address challenger);
     error TooEarly(uint256 revealFrom);
     error TooLate(uint256 revealUntil);
     error StillOpen(uint256 revealUntil);
@@ -99,10 +105,14 @@ interface ICourt {
     error NotComparable();
     error SamePrice();
     error OutsideRateWindow(uint256 blocks, uint256 rateWindowBlocks);
-    error NothingOwed(address account);
+    error ZeroAmount();
+    error NothingToWithdraw();
 
-    /// @notice Announce evidence without showing it, and pay `challengeBond` (allowance or permit beforehand). It comes back
-    /// with a valid reveal; without one it goes to the treasury.
+    /// @notice Pay into the sender's account (allowance or permit beforehand).
+    function deposit(uint256 amount) external;
+
+    /// @notice Announce evidence without showing it. `challengeBond` is taken from the sender's account, what is missing is
+    /// pulled. It comes back with a valid reveal; without one it goes to the treasury.
     /// @param commitment commitmentOf(sender, evidence hash, salt): nobody else can reveal it.
     /// @param blockNumbers Blocks to anchor, at most ANCHORS_MAX; none are needed if the reveal comes before the chain
     /// forgets them.
@@ -117,7 +127,7 @@ interface ICourt {
     /// @notice Prove that a node offered what was listed. Evidence hash: blacklistEvidence(offer, scope).
     /// @param header RLP of the header of `offer.blockNumber`.
     /// @param scope The entry's scope: 0, or the region the node had declared then for REGION_GRACE at least.
-    /// @return amount What the operator lost; zero if it was punished for this already (then only the bond comes back).
+    /// @return amount What the operator lost; zero if it was punished for this already (then the bond comes back).
     function revealBlacklisted(
         Offer calldata offer,
         bytes calldata signature,
@@ -138,11 +148,12 @@ interface ICourt {
         bytes32 salt
     ) external returns (uint256 amount);
 
-    /// @notice Anyone: a commitment that was not revealed in time loses its bond to the treasury.
-    function forfeit(address challenger, bytes32 commitment) external;
+    /// @notice The challenger at any time, anyone once its time is over: a commitment that is not revealed loses its bond to
+    /// the treasury.
+    function forfeit(address challenger) external;
 
-    /// @notice What could not be paid to the sender, to another address.
-    function withdrawOwed(address to) external returns (uint256 amount);
+    /// @notice Everything free in the sender's account, to any address.
+    function withdraw(address to) external returns (uint256 amount);
 
     /// @notice Anyone: send the treasury (governance) its share.
     function collectTreasury() external returns (uint256 amount);
@@ -157,7 +168,7 @@ interface ICourt {
     function equivocationEvidence(Offer calldata earlier, Offer calldata later) external view returns (bytes32);
     /// @notice keccak256(abi.encode(challenger, evidenceHash, salt))
     function commitmentOf(address challenger, bytes32 evidenceHash, bytes32 salt) external pure returns (bytes32);
-    function commitments(address challenger, bytes32 commitment) external view returns (Commitment memory);
+    function docketOf(address challenger) external view returns (Docket memory);
     function anchorOf(uint256 blockNumber) external view returns (bytes32 blockHash);
     /// @notice How often an operator was slashed. The next takes LADDER: 5 %, 15 %, then 50 % each.
     function convictions(address operator) external view returns (uint256);
@@ -167,7 +178,6 @@ interface ICourt {
     function blacklistPunished(address operator, bytes32 digest, uint256 timestamp) external view returns (bool);
     /// @notice One per operator and UTC day of the later offer's block.
     function equivocationPunished(address operator, uint256 timestamp) external view returns (bool);
-    function owed(address account) external view returns (uint256);
     function treasuryUnits() external view returns (uint256);
 
     function challengeBond() external view returns (uint256);

@@ -22,7 +22,7 @@ _SCOPE: Final = re.compile(rb"[A-Z]{2}")
 
 _QUANTITY: Final = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,63})")
 _QUANTITY_FIELD: Final = 0
-# A header's fields in the order of its RLP with their sizes in bytes, quantities without; -1: any size. Source: `Header`
+# The fields of a header in the order of its RLP, with their sizes in bytes; quantities 0, any size -1. Source: `Header`
 # of each fork in https://github.com/ethereum/execution-specs
 _FIELDS_OF_LONDON: Final = (
     ("parentHash", 32),
