@@ -1,9 +1,9 @@
-"""Solidity's argument encoding for the types our contracts use, both ways (Solidity docs, "Contract ABI Specification").
+"""Solidity's argument encoding for the types our contracts use, both ways (its docs, "Contract ABI Specification").
 
 Why not a library: eth-abi takes half a second to import, which every command would pay, and what comes from an
-endpoint wants a stricter reader. This one accepts only what an honest encoder writes, up to trailing bytes: padding must
-be zero, a bool 0 or 1, and no byte is read twice, so that a short answer cannot unfold into a huge value. The tests
-compare it with eth-abi.
+endpoint wants a stricter reader. This one accepts only what an honest encoder writes, up to trailing bytes: padding
+must be zero, a bool 0 or 1, and no byte is read twice, so that a short answer cannot unfold into a huge value. The
+tests compare it with eth-abi.
 
 Values: uint and int are int, bool is bool, address and bytesN are bytes, string is str, arrays are tuples, structs are
 tuples in the order of their fields. When encoding, any list will do for an array or struct, a mapping by field name for
