@@ -13,12 +13,12 @@ import typer
 from typer import TyperException
 
 from nearcast import __version__
-from nearcast.cli import add, car, cat, failure, get, identity, ls, options, pin, rm, share, status, up
+from nearcast.cli import add, car, cat, devchain, failure, get, identity, ls, options, pin, rm, share, status, up
 from nearcast.cli.options import ConfigFile, DataDir, Json, Quiet
 from nearcast.cli.plainhelp import PlainGroup
 from nearcast.errors import NearcastError, UsageError
 
-_COMMANDS = (share, get, add, cat, ls, pin, rm, car, up, status, identity)  # the order of --help
+_COMMANDS = (share, get, add, cat, ls, pin, rm, car, up, status, identity, devchain)  # the order of --help
 
 
 def _print_version(wanted: bool) -> None:

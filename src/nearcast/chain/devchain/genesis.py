@@ -7,10 +7,8 @@ they would be after a deployment; then code and storage are copied. The same all
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from eth_abi.abi import encode
-from eth_abi.exceptions import EncodingError
-
-from nearcast.chain.artifacts import Artifact, artifact, artifact_names
+from nearcast.chain.abi import contract
+from nearcast.chain.artifacts import artifact_names
 from nearcast.chain.devchain import addresses, blocks, machine
 from nearcast.chain.devchain.cells import Account, Cells
 from nearcast.chain.devchain.engine import CHAIN_ID, GENESIS_TIMESTAMP_S, SYSTEM_CONTRACTS
@@ -51,7 +49,7 @@ def make_alloc(names: Sequence[str] = tuple(addresses.CONTRACTS), chain_id: int 
     for test_account in addresses.ACCOUNTS:
         cells.write_account(test_account.address, Account(balance=addresses.ACCOUNT_BALANCE_WEI))
     for name in names:
-        _construct(cells, artifact(name), addresses.CONTRACTS[name], chain_id)
+        _construct(cells, name, addresses.CONTRACTS[name], chain_id)
     return cells.accounts()
 
 
@@ -80,7 +78,7 @@ def geth_genesis(alloc: Mapping[bytes, Account], chain_id: int = CHAIN_ID) -> di
     }
 
 
-def _construct(cells: Cells, contract: Artifact, address: bytes, chain_id: int) -> None:
+def _construct(cells: Cells, name: str, address: bytes, chain_id: int) -> None:
     surroundings = Surroundings(
         number=0,
         timestamp_s=GENESIS_TIMESTAMP_S,
@@ -92,24 +90,22 @@ def _construct(cells: Cells, contract: Artifact, address: bytes, chain_id: int) 
         ancestors=(),
     )
     state = State(cells, surroundings)
-    code = contract.bytecode + _arguments(contract)
-    outcome = machine.construct(state, addresses.ACCOUNTS[0].address, address, code, CONSTRUCTOR_GAS)
+    outcome = machine.construct(state, addresses.ACCOUNTS[0].address, address, _code(name), CONSTRUCTOR_GAS)
     if outcome.error is not None:
         data = f": 0x{outcome.revert_data.hex()}" if outcome.revert_data else ""
-        raise ChainError(f"the constructor of {contract.name} failed: {outcome.error}{data}")
+        raise ChainError(f"the constructor of {name} failed: {outcome.error}{data}")
     cells.end_transaction()
 
 
-def _arguments(contract: Artifact) -> bytes:
-    inputs = [entry for part in contract.abi if part["type"] == "constructor" for entry in part["inputs"]]
+def _code(name: str) -> bytes:
+    """The code that constructs it, arguments and all."""
+    compiled = contract(name)
+    inputs = [entry for part in compiled.artifact.abi if part["type"] == "constructor" for entry in part["inputs"]]
     names = [entry["name"].replace("_", "").lower() for entry in inputs]
-    unknown = [entry["name"] for entry, name in zip(inputs, names, strict=True) if name not in _ARGUMENTS]
+    unknown = [entry["name"] for entry, known in zip(inputs, names, strict=True) if known not in _ARGUMENTS]
     if unknown:
-        raise ChainError(f"the constructor of {contract.name} wants {', '.join(unknown)}: not known to the genesis")
-    try:
-        return encode([entry["type"] for entry in inputs], [_ARGUMENTS[name] for name in names])
-    except EncodingError as error:
-        raise ChainError(f"the constructor of {contract.name} wants other arguments: {error}") from error
+        raise ChainError(f"the constructor of {name} wants {', '.join(unknown)}: not known to the genesis")
+    return compiled.encode_constructor([_ARGUMENTS[known] for known in names])
 
 
 def _row(account: Account) -> dict[str, Any]:

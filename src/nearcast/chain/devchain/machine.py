@@ -15,6 +15,7 @@ from eth_hash.auto import keccak
 from eth_typing import Address, BlockNumber, Hash32
 
 from nearcast.chain.devchain.cells import BALANCE, CODE, NONCE, STORAGE, TRANSIENT, WARM, Cells
+from nearcast.chain.devchain.depth import deep
 
 BASE_GAS = 21_000  # yellow paper, G_transaction
 CREATE_GAS = 32_000  # G_txcreate
@@ -222,17 +223,17 @@ def run(state: State, call: Call) -> Outcome:
     _warm_up(state, call)
     context = state.get_transaction_context_class()(gas_price=call.gas_price_wei, origin=Address(call.sender))
     message = _message(state, call)
-    cls = PragueComputation
-    try:
-        if call.to is None and state.has_code_or_nonce(message.storage_address):
-            return _failed(call, "the address of the new contract is taken")
-        apply = cls.apply_create_message if call.to is None else cls.apply_message
-        computation = apply(state, message, context)
-    except VMError as error:  # raised outside of a computation: the value exceeds the balance
-        return _failed(call, str(error))
-    finally:
-        created = message.storage_address if call.to is None else None
-    return _outcome(state, call, computation, created)
+    if call.to is None and state.has_code_or_nonce(message.storage_address):
+        return _failed(call, "the address of the new contract is taken")
+    apply = PragueComputation.apply_create_message if call.to is None else PragueComputation.apply_message
+    mark = state.snapshot()
+    with deep():
+        try:
+            computation = apply(state, message, context)
+        except VMError as error:  # raised outside of a computation: the value exceeds the balance
+            state.revert(mark)
+            return _failed(call, str(error))
+        return _outcome(state, call, computation, message.storage_address if call.to is None else None)
 
 
 def construct(state: State, sender: bytes, address: bytes, code: bytes, gas: int) -> Outcome:
@@ -242,8 +243,9 @@ def construct(state: State, sender: bytes, address: bytes, code: bytes, gas: int
         gas=gas, to=_NO_ONE, sender=Address(sender), value=0, data=b"", code=code, create_address=Address(address)
     )
     context = state.get_transaction_context_class()(gas_price=0, origin=Address(sender))
-    computation = PragueComputation.apply_create_message(state, message, context)
-    return _outcome(state, call, computation, address)
+    with deep():
+        computation = PragueComputation.apply_create_message(state, message, context)
+        return _outcome(state, call, computation, address)
 
 
 def _warm_up(state: State, call: Call) -> None:

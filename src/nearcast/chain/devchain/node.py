@@ -24,6 +24,7 @@ class DevChain:
     """The chain behind the RPC. `unix_s` tells the machine's time in seconds."""
 
     def __init__(self, engine: Engine, unix_s: Callable[[], float], journal: Journal | None, *, automine: bool) -> None:
+        self.on_block: Callable[[Block], None] = lambda block: None  # told of each block once it is on the disk
         self.engine = engine
         self.pool = Pool()
         self.automine = automine
@@ -142,6 +143,7 @@ class DevChain:
             raise
         self._exact_s = None
         self._drop_mined()
+        self.on_block(block)
 
     def _drop_mined(self) -> None:
         self.pool.drop_mined({sender: self.engine.nonce(sender) for sender in self.pool.senders()})

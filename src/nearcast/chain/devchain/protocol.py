@@ -11,13 +11,12 @@ from nearcast.chain.devchain.engine import EvmRevert
 from nearcast.chain.devchain.methods import METHODS
 from nearcast.chain.devchain.node import DevChain
 from nearcast.chain.devchain.quantities import RpcFault, hex_data
+from nearcast.chain.devchain.telling import error_text
 from nearcast.errors import NearcastError, NotFoundError
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INTERNAL = -32700, -32600, -32601, -32603
 SERVER_ERROR, NOT_FOUND, REVERTED = -32000, -32001, 3
 BATCH_MAX: Final = 100  # requests in one body
-ERROR_STRING: Final = bytes.fromhex("08c379a0")  # the selector of Error(string)
-REASON_SIZE_MAX_BYTES: Final = 1_024
 
 _log = logging.getLogger(__name__)
 Answer = dict[str, Any]
@@ -55,13 +54,16 @@ def _run(chain: DevChain, request: dict[str, Any]) -> Any:
     method = METHODS.get(request["method"])
     if method is None:
         raise RpcFault(NO_METHOD, f"the method {request['method'][:64]} does not exist/is not available")
-    params = request.get("params") or []
+    params = [] if request.get("params") is None else request["params"]
     if not isinstance(params, list):
         raise RpcFault(INVALID_REQUEST, "params is a list")
     try:
         return method(chain, params)
     except EvmRevert as revert:
-        raise RpcFault(REVERTED, f"execution reverted{_reason(revert.data)}", hex_data(revert.data)) from revert
+        text = error_text(revert.data)
+        raise RpcFault(
+            REVERTED, "execution reverted" + (f": {text}" if text else ""), hex_data(revert.data)
+        ) from revert
     except NotFoundError as error:
         raise RpcFault(NOT_FOUND, error.message) from error
     except NearcastError as error:
@@ -73,15 +75,6 @@ def _run(chain: DevChain, request: dict[str, Any]) -> Any:
     except Exception as error:
         _log.exception("a request failed: %s", request["method"])
         raise RpcFault(INTERNAL, "internal error") from error
-
-
-def _reason(data: bytes) -> str:
-    """The text of a revert with one, as geth puts it into the message."""
-    if data[:4] != ERROR_STRING or len(data) < 68:
-        return ""
-    size_bytes = int.from_bytes(data[36:68], "big")
-    text = data[68 : 68 + min(size_bytes, REASON_SIZE_MAX_BYTES)]
-    return ": " + text.decode("utf-8", "replace")
 
 
 def _error(request_id: Any, fault: RpcFault) -> Answer:
