@@ -49,7 +49,7 @@ slither: install ## Analyse the contracts with slither; every finding is answere
 bench: install system ## Print every figure beside its rival and write bench/results.json (ONLY=name for one row)
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
 
-interop: install system ## Run the suites that use other people's clients
+interop: install system slither ## Run the suites that use other people's programs, and slither
 	@bash scripts/interop-tools.sh
 	@$(BIN)/pytest -q -m interop
 
