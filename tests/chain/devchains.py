@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from eth_account import Account as Wallet
@@ -91,7 +92,12 @@ def signed(
 
 def engine() -> Engine:
     """The development chain's engine, with every contract that is compiled."""
-    return Engine(genesis.make_alloc(genesis.packaged()))
+    return Engine(_alloc())
+
+
+@cache
+def _alloc() -> genesis.Alloc:
+    return genesis.make_alloc()
 
 
 @contextmanager

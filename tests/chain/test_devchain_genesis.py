@@ -13,11 +13,11 @@ from nearcast.errors import ChainError
 
 @pytest.fixture(scope="module")
 def chain() -> Engine:
-    return Engine(genesis.make_alloc(genesis.packaged()))
+    return Engine(genesis.make_alloc())
 
 
 def test_every_contract_is_there(chain: Engine) -> None:
-    for name in genesis.packaged():
+    for name in addresses.CONTRACTS:
         address = addresses.CONTRACTS[name]
         code = chain.code(address)
         assert len(code) == len(artifact(name).deployed_bytecode) > 0, name
@@ -31,7 +31,7 @@ def test_what_is_not_compiled_is_said() -> None:
 
 
 def test_it_is_the_same_every_time(chain: Engine) -> None:
-    assert Engine(genesis.make_alloc(genesis.packaged())).head.hash == chain.head.hash
+    assert Engine(genesis.make_alloc()).head.hash == chain.head.hash
 
 
 def test_the_accounts_are_those_of_the_mnemonic() -> None:
@@ -62,7 +62,7 @@ def test_the_settlement_signs_for_its_final_address(chain: Engine) -> None:
 
 
 def test_genesis_for_geth_has_all_of_it(chain: Engine) -> None:
-    alloc = genesis.make_alloc(genesis.packaged())
+    alloc = genesis.make_alloc()
     rows = genesis.geth_genesis(alloc)["alloc"]
     assert len(rows) == len(alloc)
     token = rows["0x" + addresses.TOKEN.hex()]

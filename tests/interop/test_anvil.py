@@ -28,7 +28,7 @@ def rpc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rpc]:
     """Anvil, with our contracts and accounts in its first block, under the rules of Prague."""
     home = tmp_path_factory.mktemp("anvil")
     first_block = home / "genesis.json"
-    first_block.write_text(json.dumps(genesis.geth_genesis(genesis.make_alloc(genesis.packaged()))))
+    first_block.write_text(json.dumps(genesis.geth_genesis(genesis.make_alloc())))
     program = _anvil()
     said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=DEADLINE_S)
     versions["anvil"] = said.stdout.partition("\n")[0]

@@ -5,7 +5,6 @@ from typing import Final
 from nearcast.chain.abi import Contract, contract
 from nearcast.chain.devchain.addresses import CONTRACTS
 from nearcast.chain.devchain.blocks import Receipt
-from nearcast.chain.devchain.genesis import packaged
 
 ERROR_STRING: Final = bytes.fromhex("08c379a0")  # the selector of Error(string)
 ERROR_TEXT_SIZE_MAX_BYTES: Final = 1_024
@@ -50,4 +49,4 @@ def error_text(data: bytes) -> str:
 
 def _contract(address: bytes) -> Contract | None:
     name = _NAMES.get(address)
-    return contract(name) if name in packaged() and name is not None else None
+    return None if name is None else contract(name)
