@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 LARGEST = 2**128 - 1
+LARGEST_BALANCE = 2**112 - 1
 WITHDRAW_DELAY_MIN_S = 15 * 60
 WITHDRAW_DELAY_MAX_S = 30 * 86_400
 FROZEN = "Blacklistable: account is blacklisted"
@@ -100,7 +101,7 @@ class SettlementModel:
         if units == 0:
             raise Refused("ZeroDeposit")
         here = self.of(channel)
-        if here.balance + units > LARGEST:
+        if here.balance + units > LARGEST_BALANCE:
             raise Refused("DepositOverflow")
         opened: Happened = [] if here.balance else [("ChannelCreated", (channel, config))]
         return [*opened, ("Deposited", (channel, sender, units, here.balance + units))]

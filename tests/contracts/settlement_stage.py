@@ -13,14 +13,13 @@ from eth_hash.auto import keccak
 from tests.contracts import digests
 from tests.contracts.accounts import TestAccount, high_s, key_of
 from tests.contracts.codec import Codec, Reverted
-from tests.contracts.model_settlement import LARGEST, Config, Happened, Money, Refused, Row, SettlementModel
+from tests.contracts.model_settlement import Config, Happened, Money, Refused, Row, SettlementModel
 from tests.contracts.world import DOLLAR, ZERO, Contract, Done, World
 
-from nearcast.chain.artifacts import Artifact, artifact
+from nearcast.chain.artifacts import Artifact
 
 FOREVER: Final = 2**256 - 1
 LARGEST_ALLOWANCE: Final = 2**255
-MOMENT: Final = 2**40 - 1
 HONEST: Final = "signed"
 FORGERIES: Final = (
     "by a stranger",
@@ -61,6 +60,7 @@ class Stage:
         self.configs = self._configs()
         self.ids = [digests.channel_id(self.domain, config) for config in self.configs]
         self.keys = {person.address: person for person in (*people, key_of("nobody"))}
+        self.keys[ZERO] = key_of("nobody")
         self.watched = [person.address for person in people]
         self.watched += [self.settlement.address, self.by_allowance.address, self.by_signature.address]
         self.model = SettlementModel(
@@ -224,13 +224,15 @@ class Stage:
 
     def stored(self) -> list[Any]:
         """The same as `views` out of storage: asking all views after every step would take longer than the step."""
-        read = partial(self.world.engine.storage, self.settlement.address)
+        read = partial(self.world.read_struct, self.settlement, "BatchSettlement")
         values: list[Any] = []
         for channel in self.ids:
-            leaving = read(slot_of("BatchSettlement", "_exits", channel))
-            values.append(halves(read(slot_of("BatchSettlement", "channels", channel))))
-            values += [(leaving & LARGEST, leaving >> 128 & MOMENT), leaving >> 168]
-        values += [halves(read(slot_of("BatchSettlement", "receivers", *account))) for account in self._accounts()]
+            here, leaving = read("_channels", channel), read("pendingWithdrawals", channel)
+            values.append((here["balance"], here["totalClaimed"]))
+            values += [(leaving["amount"], leaving["initiatedAt"]), here["refundNonce"]]
+        for account in self._accounts():
+            sums = read("receivers", *account)
+            values.append((sums["totalClaimed"], sums["totalSettled"]))
         return values + [self.balance(token, one) for token in self.tokens for one in self.watched]
 
     def views(self) -> list[Any]:
@@ -258,7 +260,7 @@ class Stage:
 
     def balance(self, token: Contract, who: bytes) -> int:
         """Units of a dollar, read out of its storage: a view call for everybody after every step would take longer."""
-        return self.world.engine.storage(token.address, slot_of("TestUSDC", "_balances", who)) & ~(1 << 255)
+        return self.world.read_word(token, "TestUSDC", "_balances", who) & ~(1 << 255)
 
     def _accounts(self) -> list[tuple[bytes, bytes]]:
         return [(person.address, token.address) for person in self.receivers for token in self.tokens]
@@ -274,21 +276,6 @@ class Stage:
 def reasons(codec: Codec) -> dict[bytes, str]:
     """Selector of an error to its name."""
     return {selector: str(entry["name"]) for selector, entry in codec.errors.items()}
-
-
-@cache
-def slot_of(name: str, label: str, *keys: bytes) -> int:
-    """Where a contract keeps an entry of a (nested) mapping (Solidity, "Layout of State Variables in Storage")."""
-    layout = artifact(name).storage_layout["storage"]
-    (slot,) = [int(row["slot"]) for row in layout if row["label"] == label]
-    for key in keys:
-        slot = int.from_bytes(keccak(key.rjust(32, b"\0") + slot.to_bytes(32, "big")), "big")
-    return slot
-
-
-def halves(word: int) -> tuple[int, int]:
-    """Two uint128 of one slot."""
-    return word & LARGEST, word >> 128
 
 
 _SHAPES: Final[dict[str, Callable[[bytes], bytes]]] = {

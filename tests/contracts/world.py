@@ -12,12 +12,13 @@ contracts too), and the state root is not computed. `fork()` makes a context out
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 from eth_hash.auto import keccak
 from tests.contracts.accounts import well_known
 from tests.contracts.codec import Codec, Event, Reverted, error_of, initcode
+from tests.contracts.storage import fields_of, slot_of
 
 from nearcast.chain.artifacts import Artifact, artifact
 from nearcast.chain.devchain.addresses import CONTRACTS
@@ -229,6 +230,17 @@ class World:
             self.engine.revert(snapshot)
             for address in set(self._codecs) - known:
                 del self._codecs[address]
+
+    # --- storage -------------------------------------------------------------------------------------------------
+
+    def read_word(self, contract: Contract, name: str, label: str, *keys: bytes) -> int:
+        """One slot of a contract laid out like the artifact `name`: much quicker than asking a view."""
+        return self.engine.storage(contract.address, slot_of(name, label, *keys))
+
+    def read_struct(self, contract: Contract, name: str, label: str, *keys: bytes) -> dict[str, int]:
+        """A struct in a mapping, by the names of its fields."""
+        first, read = slot_of(name, label, *keys), partial(self.engine.storage, contract.address)
+        return {field: read(first + slot) >> shift & mask for field, slot, shift, mask in fields_of(name, label)}
 
     # --- messages ------------------------------------------------------------------------------------------------
 
