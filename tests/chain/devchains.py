@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from eth_account import Account as Wallet
@@ -132,6 +135,24 @@ def running(chain: DevChain) -> Iterator[Rpc]:
         stop.set()
         thread.join()
     assert not failures
+
+
+@contextmanager
+def process(folder: Path, *options: str) -> Iterator["subprocess.Popen[str]"]:
+    """`nearcast devchain` as a person starts it, kept in `folder`, on a free port unless the options name one."""
+    command = [sys.executable, "-c", "from nearcast.cli.main import main; main()", "devchain", "--state", str(folder)]
+    options = options if "--port" in options else (*options, "--port", "0")
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def ready(started: "subprocess.Popen[str]") -> dict[str, Any]:
+    """What it says with --json when it is ready."""
+    assert started.stdout is not None
+    return dict(json.loads(started.stdout.readline()))
 
 
 def _plain(value: Any) -> Any:

@@ -1,12 +1,9 @@
 """What a development chain keeps: everything acknowledged, after any end, and nothing that was not."""
 
 import errno
-import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import urllib.error
 from collections.abc import Iterator
@@ -17,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.chain.devchains import Rpc, engine, signed
+from tests.chain.devchains import Rpc, engine, process, ready, signed
 
 from nearcast.chain.abi import contract
 from nearcast.chain.devchain.addresses import ACCOUNTS, CONTRACTS, TOKEN
@@ -202,12 +199,13 @@ def test_kill_nine_loses_nothing_acknowledged(tmp_path: Path) -> None:
     rng = random.Random(8545)
     acknowledged: list[str] = []
     for _ in range(KILLS):
-        with _process(tmp_path) as (process, rpc):
+        with process(tmp_path, "--json") as started:
+            rpc = Rpc(ready(started)["url"])
             for known in acknowledged:
                 assert rpc("eth_getTransactionReceipt", known)["status"] == "0x1"
             nonce = int(rpc("eth_getTransactionCount", ACCOUNTS[1].address, "latest"), 16)
             assert len(acknowledged) <= nonce <= len(acknowledged) + KILLS  # at most the one in flight each time
-            killer = threading.Timer(rng.uniform(0.02, 0.4), process.send_signal, [signal.SIGKILL])
+            killer = threading.Timer(rng.uniform(0.02, 0.4), started.send_signal, [signal.SIGKILL])
             killer.start()
             try:
                 while True:
@@ -216,15 +214,3 @@ def test_kill_nine_loses_nothing_acknowledged(tmp_path: Path) -> None:
             except (urllib.error.URLError, ConnectionError):
                 killer.join()
     assert len(acknowledged) > KILLS
-
-
-@contextmanager
-def _process(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", Rpc]]:
-    command = [sys.executable, "-c", "from nearcast.cli.main import main; main()"]
-    command += ["devchain", "--port", "0", "--state", str(folder), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process, Rpc(json.loads(process.stdout.readline())["url"])
-        finally:
-            process.kill()
