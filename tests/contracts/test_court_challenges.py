@@ -200,7 +200,7 @@ def test_the_court_holds_what_it_owes(room: Courtroom, evidence: BlacklistedOffe
 
     def owed() -> int:
         dockets = [room.docket(person) for person in people]
-        return sum((docket.units + docket.bond for docket in dockets), int(court.call("treasuryUnits")))
+        return int(court.call("treasuryUnits")) + sum(int(docket.units + docket.bond) for docket in dockets)
 
     steps: list[Callable[[], object]] = [
         partial(room.pay_in, 3 * DOLLAR),
