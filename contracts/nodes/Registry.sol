@@ -29,8 +29,6 @@ contract Registry is StakeVotes, BondTerms, Records, ReentrancyGuardTransient, M
     /// @notice No slash takes more than half, whatever the court says.
     uint256 public constant SLASH_BPS_MAX = 5_000;
 
-    uint256 private constant BPS = 10_000;
-
     address public immutable bondToken;
 
     mapping(address operator => Unbonding.Queue) private _queues;

@@ -40,7 +40,7 @@ abstract contract StakeVotes is IRegistry, Governed {
     uint256 public constant VOTE_CAP_BPS_MIN = 100;
     uint256 public constant VOTE_CAP_BPS_MAX = 2_500;
 
-    uint256 private constant BPS = 10_000;
+    uint256 internal constant BPS = 10_000;
 
     mapping(address operator => Stake) internal _stakes;
     mapping(address operator => mapping(uint256 index => StakePoint)) private _pastStakes;
@@ -124,7 +124,10 @@ abstract contract StakeVotes is IRegistry, Governed {
             _pastStakes[operator][stake.changes++] = StakePoint(stake.bonded, stake.since, stake.changedAt);
         }
         (stake.bonded, stake.since, stake.changedAt) = (bonded.toUint56(), since.toUint40(), block.timestamp.toUint40());
-        if (bonded != before) _totals.push(clock(), (_totals.latest() + bonded - before).toUint208());
+        if (bonded != before) {
+            uint256 total = _totals.latest() + bonded - before;
+            _totals.push(clock(), total.toUint208());
+        }
     }
 
     function _setRules(uint48 from, uint256 ramp, uint256 cap) private {
