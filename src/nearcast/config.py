@@ -19,6 +19,7 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 SIZE_BYTES_MAX = 1 << 60  # 1 EiB; above it a float no longer tells bytes apart anyway
 FETCH_POLICIES = ("local", "always", "never")
+CONFIRMATIONS_MAX = 10_000  # guess: hours on any chain; more is a typing mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,26 @@ class PeersConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainConfig:
+    network: str = "dev"  # which chain and whose contracts: chain/deployment.py knows the names
+    rpc: str = "http://127.0.0.1:8545"  # where `nearcast devchain` listens
+    confirmations: int | None = None  # blocks to wait for, the one with the transaction counted; None: the network's
+    wallet: Path | None = None  # the keystore file; None: <data-dir>/wallet.json
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     data_dir: Path
     store: StoreConfig = field(default_factory=StoreConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     quic: QuicConfig = field(default_factory=QuicConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)
+    chain: ChainConfig = field(default_factory=ChainConfig)
+
+    @property
+    def wallet_file(self) -> Path:
+        """Where the wallet's keystore is."""
+        return self.chain.wallet or self.data_dir / "wallet.json"
 
 
 def default_data_dir() -> Path:
@@ -172,6 +187,34 @@ def _relay(value: Any) -> str:
     raise ValueError('it is "none", "default" or a relay\'s https:// address')
 
 
+def _rpc(value: Any) -> str:
+    """Only the form: whether the chain behind it is the right one, its first answer shows."""
+    if isinstance(value, str) and re.fullmatch(r"https?://[^\s/?#]+[^\s#]*", value):
+        return value
+    raise ValueError("it is an http:// or https:// address")
+
+
+def _confirmations(value: Any) -> int:
+    if isinstance(value, bool) or not re.fullmatch("[0-9]{1,5}", str(value)):
+        raise ValueError("it is a number of blocks")
+    if not 1 <= int(value) <= CONFIRMATIONS_MAX:
+        raise ValueError(f"it is 1 to {CONFIRMATIONS_MAX} blocks")
+    return int(value)
+
+
+def _network(value: Any) -> str:
+    """Whether a network of that name is known, the chain's own room says."""
+    if isinstance(value, str) and re.fullmatch("[a-z][a-z0-9-]{1,31}", value):
+        return value
+    raise ValueError("it is a name such as dev or base")
+
+
+def _file(value: Any) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("it is a file")
+    return Path(value).expanduser().absolute()
+
+
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "store.quota_bytes": parse_size_bytes,
     "store.scrub_bytes_per_s": parse_size_bytes,
@@ -182,4 +225,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "quic.relay": _relay,
     "peers.known": _words,
     "peers.lan": _boolean,
+    "chain.network": _network,
+    "chain.rpc": _rpc,
+    "chain.confirmations": _confirmations,
+    "chain.wallet": _file,
 }

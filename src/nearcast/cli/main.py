@@ -13,12 +13,35 @@ import typer
 from typer import TyperException
 
 from nearcast import __version__
-from nearcast.cli import add, car, cat, devchain, failure, get, identity, ls, options, pin, rm, share, status, up
+from nearcast.cli import (
+    add,
+    blacklist,
+    car,
+    cat,
+    channel,
+    devchain,
+    failure,
+    get,
+    govern,
+    identity,
+    ls,
+    node_command,
+    options,
+    origin,
+    pin,
+    rm,
+    share,
+    status,
+    up,
+    wallet,
+)
 from nearcast.cli.options import ConfigFile, DataDir, Json, Quiet
 from nearcast.cli.plainhelp import PlainGroup
 from nearcast.errors import NearcastError, UsageError
 
-_COMMANDS = (share, get, add, cat, ls, pin, rm, car, up, status, identity, devchain)  # the order of --help
+_CONTENT = (share, get, add, cat, ls, pin, rm, car, up, status, identity)
+_CHAIN = (wallet, node_command, channel, blacklist, origin, govern, devchain)
+_COMMANDS = (*_CONTENT, *_CHAIN)  # the order of --help
 
 
 def _print_version(wanted: bool) -> None:

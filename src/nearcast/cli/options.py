@@ -8,7 +8,7 @@ checks them in the one place where all settings are checked.
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,6 +60,10 @@ _FLAG_OF_KEY = {
     "peers.known": "--peer",
     "peers.lan": "--no-lan",
     "http.fetch": "--fetch",
+    "chain.network": "--chain",
+    "chain.rpc": "--rpc",
+    "chain.confirmations": "--confirmations",
+    "chain.wallet": "--wallet",
 }
 
 
@@ -70,6 +74,7 @@ class Call:
     output: Output
     data_dir: Path | None = None
     config_file: Path | None = None
+    request: str = ""  # the command and its own arguments: the same text when the same is asked again
 
     def config(self, flags: Mapping[str, Any] | None = None) -> "Config":
         """The configuration with these flags. Raises UsageError naming the option as it was typed."""
@@ -114,18 +119,27 @@ def keep_globals(
     context.obj = {"data_dir": data_dir, "config": config, "json": json, "quiet": quiet}
 
 
-def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Registers `function(call, ...)` as a command; typer sees its own parameters and the four that all have."""
+def command(
+    app: typer.Typer, name: str, *, preparing: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Registers `function(call, ...)` as a command; typer sees its own parameters and the four that all have.
+
+    A group of commands with more in common says so with `preparing(call, ...)`: its parameters become options of the
+    command too, and what it returns is what the function gets in place of the call.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        shared = list(inspect.signature(keep_globals, eval_str=True).parameters.values())
-        parameters = [_keyword(parameter) for parameter in (shared[0], *own, *shared[1:])]
+        common = _parameters(preparing)[1:] if preparing else []
+        shared = _parameters(keep_globals)
+        parameters = [_keyword(each) for each in (shared[0], *_parameters(function)[1:], *common, *shared[1:])]
 
         def run(context: typer.Context, **values: Any) -> None:
             call = _call(context, values)
             say_what_is_logged(call.output)
-            function(call, **values)
+            chosen = {each.name: values.pop(each.name) for each in common}
+            call = replace(call, request=_request(context, values))
+            first = preparing(call, **chosen) if preparing else call
+            function(first, **values)
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect itself looks for
@@ -134,6 +148,10 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., None]], Call
         return function
 
     return register
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function, eval_str=True).parameters.values())
 
 
 def _keyword(parameter: inspect.Parameter) -> inspect.Parameter:
@@ -145,6 +163,11 @@ def _call(context: typer.Context, values: dict[str, Any]) -> Call:
     chosen = {key: values.pop(key) or before.get(key) for key in ("data_dir", "config", "json", "quiet")}
     mode = Mode.JSON if chosen["json"] else Mode.QUIET if chosen["quiet"] else Mode.PEOPLE
     return Call(Output(mode), chosen["data_dir"], chosen["config"])
+
+
+def _request(context: typer.Context, values: Mapping[str, Any]) -> str:
+    words = (f"{name}={value!r}" for name, value in sorted(values.items()) if value is not None)
+    return " ".join((context.command_path, *words))
 
 
 def _as_typed(message: str) -> str:

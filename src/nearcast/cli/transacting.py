@@ -1,0 +1,157 @@
+"""Sending a command's transaction: checked, shown or sent, waited for, and never sent twice.
+
+A transaction is in the journal before the endpoint sees it, under the words of the command that wanted it. When that
+command was killed before it could tell how it ended, the same words find it again (`resume`), and nothing is sent.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from nearcast.cli.amounts import count_text
+from nearcast.cli.dry_run import Cost, Plan, lines_of, transaction_of, value_of
+from nearcast.cli.hexwords import hash_text
+from nearcast.cli.money import ether_text
+
+if TYPE_CHECKING:
+    from nearcast.chain.rpc_types import Receipt
+    from nearcast.chain.signing import Signer
+    from nearcast.chain.transaction_journal import Attempt, TransactionJournal
+    from nearcast.chain.transaction_signing import Call
+    from nearcast.chain.transactions import Sender
+    from nearcast.cli.chain_session import Session
+
+_UNFINISHED = ("pending", "mined", "confirmed")  # transaction_journal.State: those whose end was not told
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A transaction that is done. `found`: an earlier run of the command had sent it."""
+
+    contract: str
+    receipt: "Receipt"
+    found: bool
+
+    def value(self) -> dict[str, Any]:
+        """What every command that sends adds to its object."""
+        return {
+            "transaction": {
+                "hash": hash_text(self.receipt.transaction_hash),
+                "block": self.receipt.block_number,
+                "gas": self.receipt.gas_used,
+                "fee_wei": self.receipt.fee_wei,
+                "found": self.found,
+            }
+        }
+
+    def lines(self) -> list[str]:
+        """And to its words."""
+        how = "found, sent by an earlier run: " if self.found else ""
+        fee = ether_text(self.receipt.fee_wei)
+        return [f"  {how}transaction {hash_text(self.receipt.transaction_hash)}, fee {fee}"]
+
+    def event(self, name: str) -> Any:
+        """The arguments of the contract's event of that name in it; the last, if several; None without one."""
+        from nearcast.chain.abi import contract
+
+        abi = contract(self.contract)
+        topic = abi.topic(name)
+        for log in reversed(self.receipt.logs):
+            if log.topics and log.topics[0] == topic:
+                decoded = abi.decode_log(log.topics, log.data)
+                return decoded.arguments if decoded else None
+        return None
+
+
+async def resume(session: "Session") -> Sent | None:
+    """The transaction that an earlier run of this very command sent without seeing its end; waited for. Else None."""
+    with _journal(session) as journal:
+        earlier = [
+            attempt
+            for attempt in journal.of_intent(session.wallet_address, session.call.call.request)
+            if attempt.state in _UNFINISHED and not attempt.is_told
+        ]
+        if not earlier:
+            return None
+        attempt = earlier[0]
+        name = session.contract_at(attempt.call.to) or ""
+        if session.call.dry_run:
+            session.output.note(f"  an earlier run sent {hash_text(attempt.hash)}: without --dry-run it is waited for")
+            return None
+        sent = await _sender(session, journal, session.signer()).send(attempt.call, on_sent=_progress(session))
+        return Sent(name, sent.receipt, found=True)
+
+
+async def transact(session: "Session", plan: Plan) -> Sent | None:
+    """Send it and wait until it is deep enough; with --dry-run show it, and return None."""
+    from nearcast.chain.abi import contract
+    from nearcast.chain.transaction_signing import Call
+
+    data = contract(plan.contract).encode_call(plan.function, plan.arguments)
+    call = Call(session.address_of(plan.contract), data, plan.value_wei, session.call.call.request)
+    with _journal(session) as journal:
+        if session.call.dry_run:
+            await _show(session, plan, call, journal)
+            return None
+        sent = await _sender(session, journal, session.signer()).send(call, on_sent=_progress(session))
+        return Sent(plan.contract, sent.receipt, sent.was_found)
+
+
+async def lend_ether(session: "Session", wallet: bytes, wei: int) -> None:
+    """Ether from the first test account, on the dev chain."""
+    from nearcast.chain.devchain.addresses import ACCOUNTS
+    from nearcast.chain.signing import Signer
+    from nearcast.chain.transaction_signing import Call
+
+    with _journal(session) as journal:
+        call = Call(wallet, b"", wei, f"ether for {hash_text(wallet)}")
+        await _sender(session, journal, Signer(ACCOUNTS[0].secret)).send(call)
+
+
+async def _show(session: "Session", plan: Plan, call: "Call", journal: "TransactionJournal") -> None:
+    from nearcast.chain.abi import contract
+
+    expected = await _sender(session, journal, _Watching(session.wallet_address)).plan(call)
+    transaction = transaction_of(
+        plan,
+        contract(plan.contract),
+        call.data,
+        network=session.deployment.name,
+        chain_id=session.chain_id,
+        sender=session.wallet_address,
+        to=call.to,
+        cost=Cost(expected.gas, expected.fee_max_wei),
+    )
+    session.output.result(
+        value_of(transaction), lines=lines_of(transaction), essential=[ether_text(expected.fee_max_wei)]
+    )
+
+
+@dataclass(frozen=True)
+class _Watching:
+    """Stands for the wallet's key where nothing is signed, so that a dry run asks for no password."""
+
+    address: bytes
+
+
+def _sender(session: "Session", journal: "TransactionJournal", signer: "Signer | _Watching") -> "Sender":
+    from nearcast.chain.transactions import Sender
+
+    return Sender(session.rpc, cast("Signer", signer), journal, confirmations=session.confirmations)
+
+
+@contextmanager
+def _journal(session: "Session") -> Iterator["TransactionJournal"]:
+    from nearcast.chain.transaction_journal import TransactionJournal
+
+    with TransactionJournal.open(session.folder / "transactions.sqlite3") as journal:
+        yield journal
+
+
+def _progress(session: "Session") -> Callable[["Attempt"], None]:
+    def say(attempt: "Attempt") -> None:
+        blocks = count_text(session.confirmations, "block")
+        session.output.note(f"  sent {hash_text(attempt.hash)}, waiting for {blocks}")
+
+    return say
