@@ -10,6 +10,8 @@ from tests.contracts.registrations import join
 from tests.contracts.stake_model import fifth_root
 from tests.contracts.world import DOLLAR, World, shared
 
+from nearcast.chain import bond
+
 FACTOR_MIN, FACTOR_MAX = 50_000, 2_500_000
 EXPONENT_MIN, EXPONENT_MAX = 5, 9
 MBPS_MAX = 100_000
@@ -63,7 +65,7 @@ def test_the_fifth_root_is_exact(mbps: int, factor: int, exponent_fifths: int) -
         units = world.registry.call("bondFor", mbps)
     radicand = factor**5 * mbps**exponent_fifths
     assert units**5 <= radicand < (units + 1) ** 5
-    assert units == fifth_root(radicand)
+    assert units == fifth_root(radicand) == bond.bond_units(mbps, factor, exponent_fifths)
 
 
 @given(mbps=st.integers(1, MBPS_MAX), factor=st.integers(FACTOR_MIN, FACTOR_MAX), exponent=st.integers(5, 9))
@@ -73,6 +75,20 @@ def test_the_reference_agrees(mbps: int, factor: int, exponent: int) -> None:
         context.prec = 60
         wanted = factor * (Decimal(mbps).ln() * exponent / 5).exp()
     assert abs(fifth_root(factor**5 * mbps**exponent) - wanted) <= 1
+
+
+def test_python_and_the_contract_have_the_same_bounds(world: World) -> None:
+    constants = {
+        "BOND_FACTOR_MIN": bond.BOND_FACTOR_MIN_UNITS,
+        "BOND_FACTOR_MAX": bond.BOND_FACTOR_MAX_UNITS,
+        "BOND_EXPONENT_FIFTHS_MIN": bond.BOND_EXPONENT_FIFTHS_MIN,
+        "BOND_EXPONENT_FIFTHS_MAX": bond.BOND_EXPONENT_FIFTHS_MAX,
+        "MBPS_MIN": bond.MBPS_MIN,
+        "MBPS_MAX": bond.MBPS_MAX,
+        "bondFactor": bond.BOND_FACTOR_UNITS,
+        "bondExponentFifths": bond.BOND_EXPONENT_FIFTHS,
+    }
+    assert {name: world.registry.call(name) for name in constants} == constants
 
 
 def test_registering_pulls_exactly_the_bond(world: World) -> None:

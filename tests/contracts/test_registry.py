@@ -24,6 +24,10 @@ from tests.contracts.registrations import (
 )
 from tests.contracts.world import DAY_S, World, shared
 
+from nearcast.chain import registration
+from nearcast.chain.signing import Signer
+from nearcast.keys import Identity
+
 REGISTER_GAS_MAX = 250_000  # the goal of the issue: both keys and the bond, the allowance given before
 BOND_100_MBPS = 62_797_160  # 0.25 × 100^1.2 dollars
 
@@ -82,6 +86,33 @@ def test_the_digests_are_those_of_eip_712(world: World, newcomer: Node) -> None:
             assert world.registry.call("registrationDigest", node.record, nonce) == domain.registration(node, nonce)
     digest = domain.hot_key(newcomer.address, newcomer.hot_key.address, 7)
     assert world.registry.call("hotKeyDigest", newcomer, newcomer.hot_key, 7) == digest
+
+
+def test_what_python_signs_is_taken(world: World, newcomer: Node) -> None:
+    domain = registration.registry_domain(31337, world.registry.address)
+    declared = registration.Registration(
+        operator=newcomer.address,
+        hot_key=newcomer.hot_key.address,
+        endpoint_id=newcomer.endpoint_id,
+        mbps=newcomer.mbps,
+        region="DE",
+        price_units_per_gib=newcomer.price_per_gib_units,
+        urls=tuple(newcomer.urls),
+    )
+    signed = registration.sign_registration(
+        domain,
+        declared,
+        0,
+        hot_key=Signer(newcomer.hot_key.secret),
+        endpoint=Identity(newcomer.endpoint.private_bytes_raw(), newcomer.endpoint_id),
+        operator=Signer(newcomer.operator.secret),
+    )
+    wanted = world.registry.call("registrationDigest", newcomer.record, 0)
+    assert registration.registration_digest(domain, declared, 0) == wanted
+    done = world.registry.transact("register", *signed.as_arguments(), sender=world.accounts[5])
+    event = done.event("NodeRecord")
+    operator, endpoint_id = newcomer.address, newcomer.endpoint_id
+    assert registration.verify_endpoint(domain, operator, endpoint_id, event.nonce, event.endpointSignature)
 
 
 def test_the_operator_who_sends_need_not_sign(world: World, newcomer: Node) -> None:
