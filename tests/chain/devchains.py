@@ -152,7 +152,9 @@ def process(folder: Path, *options: str) -> Iterator["subprocess.Popen[str]"]:
 def ready(started: "subprocess.Popen[str]") -> dict[str, Any]:
     """What it says with --json when it is ready."""
     assert started.stdout is not None
-    return dict(json.loads(started.stdout.readline()))
+    told = dict(json.loads(started.stdout.readline()))
+    assert "error" not in told, told
+    return told
 
 
 def _plain(value: Any) -> Any:

@@ -160,9 +160,11 @@ def test_other_contracts_are_another_chain(tmp_path: Path) -> None:
     with pytest.raises(ChainError, match="other contracts") as caught:
         open_chain(Engine(alloc), tmp_path, Clock())
     assert caught.value.fix == "nearcast devchain --reset begins a new chain and forgets this one"
-    (tmp_path / FILE_NAME).write_bytes(b"something else of sixty bytes, which nobody may take for a chain")
-    with pytest.raises(ChainError, match="is not the journal"), opened(tmp_path):
-        pass
+    for text in (b"something else of sixty bytes, which nobody may take for a chain", b"notes"):
+        (tmp_path / FILE_NAME).write_bytes(text)
+        with pytest.raises(ChainError, match="is not the journal"), opened(tmp_path):
+            pass
+        assert (tmp_path / FILE_NAME).read_bytes() == text
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

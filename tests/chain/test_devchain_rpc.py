@@ -114,6 +114,7 @@ def test_batches(still: DevChain) -> None:
         ("eth_feeHistory", ["0x1", "latest", [90, 10]]),
         ("evm_setNextBlockTimestamp", [-1]),
         ("anvil_mine", [10_001]),
+        ("eth_getStorageAt", [TO, "0x" + "zz" * 32]),
     ],
 )
 def test_wrong_parameters_are_said(still: DevChain, method: str, params: list[Any]) -> None:

@@ -63,9 +63,9 @@ async def _run(call: Call, folder: Path, port: int, reset: bool, block_time_s: f
 
 
 def _print(call: Call, chain: "DevChain", url: str, folder: Path) -> None:
+    from nearcast.chain.address_text import address_text
     from nearcast.chain.devchain.addresses import ACCOUNTS, CONTRACTS
     from nearcast.cli.amounts import count_text
-    from nearcast.cli.hexwords import address_text
 
     contracts = {name: address_text(address) for name, address in CONTRACTS.items()}
     accounts = [(address_text(account.address), "0x" + account.secret.hex()) for account in ACCOUNTS]

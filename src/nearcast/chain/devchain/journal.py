@@ -38,6 +38,7 @@ class Journal:
                 f"another development chain has {folder} open", fix="stop it, or choose another --state DIR"
             ) from None
         self._end = 0
+        _sync_folder(folder)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -51,12 +52,13 @@ class Journal:
         """
         header = _MAGIC + chain_id.to_bytes(8, "big") + genesis_hash
         size_bytes = os.fstat(self._file).st_size
-        if size_bytes < len(header):  # new, or killed in the middle of its very first write
+        found = os.pread(self._file, len(header), 0)
+        if header.startswith(found) and found != header:  # new, or killed in the middle of its very first write
             os.ftruncate(self._file, 0)
             self._end = 0
             self._write(header)
             return
-        self._check_header(os.pread(self._file, len(header), 0), header)
+        self._check_header(found, header)
         self._end = len(header)
         while (payload := self._record(size_bytes)) is not None:
             yield payload
@@ -112,3 +114,12 @@ class Journal:
             raise ChainError(f"{self.path} is damaged at byte {self._end}", fix=RESET)
         self._end = end
         return payload
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new file's name as durable as what is in it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

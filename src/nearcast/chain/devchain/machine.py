@@ -1,5 +1,6 @@
 """Runs messages on py-evm's Prague machine over our own cells. Nothing here knows of blocks or signatures."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -26,6 +27,7 @@ WARM_ADDRESS_GAS, WARM_SLOT_GAS = 2_400, 1_900  # EIP-2930
 REFUND_QUOTIENT = 5  # EIP-3529: at most a fifth of the gas used is refunded
 INITCODE_SIZE_MAX = 49_152  # EIP-3860
 
+_log = logging.getLogger(__name__)
 _NO_ONE = Address(b"")  # how py-evm writes the receiver of a creation
 
 AccessList = Sequence[tuple[bytes, Sequence[int]]]
@@ -233,6 +235,10 @@ def run(state: State, call: Call) -> Outcome:
         except VMError as error:  # raised outside of a computation: the value exceeds the balance
             state.revert(mark)
             return _failed(call, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever code a stranger sends, the chain goes on
+            state.revert(mark)
+            _log.warning("py-evm failed", exc_info=True)
+            return _failed(call, f"the machine failed: {type(error).__name__}: {error}")
         return _outcome(state, call, computation, message.storage_address if call.to is None else None)
 
 

@@ -44,8 +44,9 @@ def _transaction_count(chain: DevChain, params: Params) -> str:
 def _storage(chain: DevChain, params: Params) -> str:
     address, slot, block = _take(params, 2, 3)
     number = number_at(chain, block)
-    text = f"0x{int(slot, 16):x}" if isinstance(slot, str) and len(slot) == 66 and slot[:2] == "0x" else slot
-    return f"0x{chain.engine.storage(q.address(address), q.quantity(text, 'slot', bits=256), number):064x}"
+    is_word = isinstance(slot, str) and len(slot) == 66  # as geth does, a slot may be a whole word
+    place = int.from_bytes(q.data(slot, "slot"), "big") if is_word else q.quantity(slot, "slot", bits=256)
+    return f"0x{chain.engine.storage(q.address(address), place, number):064x}"
 
 
 def _block(chain: DevChain, params: Params) -> Any:

@@ -46,11 +46,11 @@ class RpcServer:
             return web.Response(status=403, text="this chain does not talk to web pages\n")
         if request.method != "POST":
             return web.Response(status=405, headers={"Allow": "POST"}, text="JSON-RPC by POST\n")
+        body = await request.read()
         if self._waiting >= WAITING_MAX:
             return web.Response(status=503, headers={"Retry-After": "1"}, text="busy\n")
         self._waiting += 1
         try:
-            body = await request.read()
             found = await self.run(lambda: answer(self._chain, body))
         finally:
             self._waiting -= 1

@@ -1,10 +1,11 @@
-"""What a transaction did, in a few words: the function by name, and the contract's own word where it refused."""
+"""What a transaction did, in a few words: the function by name, and why the contract refused."""
 
 from typing import Final
 
 from nearcast.chain.abi import Contract, contract
 from nearcast.chain.devchain.addresses import CONTRACTS
 from nearcast.chain.devchain.blocks import Receipt
+from nearcast.chain.reverts import revert_error
 
 ERROR_STRING: Final = bytes.fromhex("08c379a0")  # the selector of Error(string)
 ERROR_TEXT_SIZE_MAX_BYTES: Final = 1_024
@@ -31,12 +32,7 @@ def refusal_of(receipt: Receipt) -> str | None:
         return None
     if receipt.revert_data is None:
         return receipt.error or "failed"
-    known = None if receipt.transaction.to is None else _contract(receipt.transaction.to)
-    text = error_text(receipt.revert_data)
-    if text:
-        return f"reverted: {text}"
-    named = known.errors.get(receipt.revert_data[:4]) if known is not None else None
-    return f"reverted with {named.name if named else '0x' + receipt.revert_data[:4].hex()}"
+    return revert_error(receipt.revert_data).message
 
 
 def error_text(data: bytes) -> str:
