@@ -16,7 +16,7 @@ from rich.table import Table
 
 from bench.row import Row
 
-FILES = ("importing", "fetching", "http", "missing", "memory", "removing", "gas")
+FILES = ("importing", "fetching", "http", "missing", "memory", "removing", "gas", "signing", "node_records")
 RESULTS = Path(__file__).with_name("results.json")
 
 
