@@ -10,9 +10,10 @@
 //
 // A deployable contract `Name` is the one that lies in a `Name.sol` outside interfaces/. Each is compiled alone with exactly
 // the files it imports: what lies beside it cannot change a bit of its code. No metadata hash is appended, so the code depends
-// on the compiler, its settings and the sources, and on no path.
+// on the compiler, its settings and the sources, and on no path. What was compiled before is kept in node_modules/.cache under the
+// hash of all that went into it; nothing is taken from an artifact, whoever may have edited it.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,6 +21,7 @@ import { parseArgs } from "node:util";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const PACKAGES = join(HERE, "node_modules");
+const CACHE = join(PACKAGES, ".cache", "nearcast");
 const ARTIFACTS = join(HERE, "..", "src", "nearcast", "chain", "artifacts");
 const HOSTILE_ARTIFACTS = join(HERE, "..", "tests", "contracts", "hostile");
 const NOT_DEPLOYED = new Set(["interfaces", "node_modules"]);
@@ -53,11 +55,10 @@ function main() {
   const names = values.only ? values.only.flatMap((names) => names.split(",")) : [...all.keys()];
   for (const name of names) if (!all.has(name)) fail(`no contract is called ${name}; there are ${[...all.keys()].join(", ")}`);
 
-  const solc = createRequire(import.meta.url)("solc");
   const broken = [];
   const stale = values.check && !values.only ? leftOver(folder, all) : [];
   for (const name of names) {
-    const built = compile(solc, name, all.get(name));
+    const built = compiled(name, all.get(name));
     if (built.errors) {
       broken.push(name);
       console.error(built.errors);
@@ -97,23 +98,49 @@ function deployables(hostile) {
   return new Map([...found].sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
-function compile(solc, name, unit) {
-  const sources = {};
-  const read = (path) => {
-    const file = path.startsWith("@") ? join(PACKAGES, path) : join(HERE, path);
-    if (!existsSync(file)) return { error: `no such file: ${path}` };
-    sources[path] = readFileSync(file, "utf8");
-    return { contents: sources[path] };
-  };
+/** The artifact's text and the size of its code, or errors; from the cache when exactly this was compiled before. */
+function compiled(name, unit) {
   const settings = { ...SETTINGS, optimizer: { ...SETTINGS.optimizer } };
   if (RUNS_OF_LARGE[name]) settings.optimizer.runs = RUNS_OF_LARGE[name];
+  const sources = closure(unit);
+  const script = readFileSync(fileURLToPath(import.meta.url), "utf8");
+  const lock = readFileSync(join(HERE, "package-lock.json"), "utf8");
+  const kept = join(CACHE, `${hashOf({ name, settings, sources, script, lock })}.json`);
+  if (existsSync(kept)) return JSON.parse(readFileSync(kept, "utf8"));
+  const built = compile(name, unit, settings, sources);
+  if (built.errors) return built;
+  mkdirSync(CACHE, { recursive: true });
+  writeFileSync(`${kept}.${process.pid}`, JSON.stringify(built));
+  renameSync(`${kept}.${process.pid}`, kept);
+  return built;
+}
+
+/** Every file that a source unit imports, however far: its name and text. A missing one is left to the compiler to speak of. */
+function closure(unit) {
+  const sources = {};
+  const waiting = [unit];
+  while (waiting.length) {
+    const path = waiting.pop();
+    const file = path.startsWith("@") ? join(PACKAGES, path) : join(HERE, path);
+    if (path in sources || !existsSync(file)) continue;
+    sources[path] = readFileSync(file, "utf8");
+    for (const [, imported] of sources[path].matchAll(/^\s*import\b[^;"']*["']([^"']+)["']/gm))
+      waiting.push(imported.startsWith(".") ? posix.join(posix.dirname(path), imported) : imported);
+  }
+  return sources;
+}
+
+let solc; // 9 MB of program: loaded when there is something to compile
+
+function compile(name, unit, settings, sources) {
+  solc ??= createRequire(import.meta.url)("solc");
   const outputs = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout", "transientStorageLayout"];
   const input = {
     language: "Solidity",
-    sources: { [unit]: { content: read(unit).contents } },
+    sources: Object.fromEntries(Object.entries(sources).map(([path, content]) => [path, { content }])),
     settings: { ...settings, outputSelection: { [unit]: { [name]: outputs } } },
   };
-  const output = JSON.parse(solc.compile(JSON.stringify(input), { import: read }));
+  const output = JSON.parse(solc.compile(JSON.stringify(input)));
   // Warnings of ours are errors; the library's are not ours to answer.
   const errors = (output.errors ?? []).filter((e) => e.severity === "error" || !e.sourceLocation?.file?.startsWith("@"));
   if (errors.length) return { errors: errors.map((e) => e.formattedMessage).join("\n") };
