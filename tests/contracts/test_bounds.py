@@ -214,6 +214,7 @@ def test_evidence_never_outlives_the_unbonding(world: World) -> None:
 ANY_VALUE = st.one_of(st.integers(0, 10_000), st.integers(0, 100 * DAY_S), st.integers(0, 2**256 - 1))
 
 
+@pytest.mark.timeout(3_600)  # at night
 @SLOW
 @given(st.lists(st.tuples(st.sampled_from(OF_THE_OTHERS), ANY_VALUE, st.floats(0, 1)), max_size=25))
 def test_all_is_in_bounds_after_any_sequence(changes: list[tuple[Parameter, int, float]]) -> None:

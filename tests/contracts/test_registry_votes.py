@@ -276,6 +276,7 @@ PARTS_ARE_SLASHED = [
 ]
 
 
+@pytest.mark.timeout(3_600)  # at night
 @settings(max_examples=2_000 if is_nightly() else 20)
 @example(steps=OLD_STAKE_GROWS, fractions=[1])
 @example(steps=RIPE_TO_THE_SECOND, fractions=[0.5])
