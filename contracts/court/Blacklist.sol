@@ -126,6 +126,10 @@ contract Blacklist is ListingTerms {
             });
     }
 
+    function countsAt(bytes32 digest, bytes2 scope, uint256 timestamp) external view returns (bool) {
+        return _countsAt(_records[digest][scope], timestamp);
+    }
+
     function listedAt(bytes32 digest, bytes2 region, uint256 timestamp) external view returns (bool) {
         if (_countsAt(_records[digest][0], timestamp)) return true;
         return region != 0 && _countsAt(_records[digest][region], timestamp);

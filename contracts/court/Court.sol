@@ -55,10 +55,12 @@ contract Court is Challenges, EIP712 {
         bytes32 digest = offerDigest(offer);
         bytes32 evidenceHash = _blacklistEvidence(digest, scope);
         _close(evidenceHash, salt);
-        address operator = _operatorOf(digest, signature);
         uint256 timestamp = _freshTimestampOf(offer, header);
+        address operator = _operatorOf(digest, signature, timestamp);
         _checkScope(operator, scope, timestamp);
-        _checkListed(offer.root, scope, timestamp);
+        if (!IBlacklist(blacklist).countsAt(offer.root, scope, timestamp)) {
+            revert NotListedThen(offer.root, scope, timestamp);
+        }
         bytes32 key = _blacklistKey(offer.root, timestamp);
         return _convict(operator, Offence.BlacklistedOffer, key, evidenceHash);
     }
@@ -76,10 +78,10 @@ contract Court is Challenges, EIP712 {
         bytes32 evidenceHash = _equivocationEvidence(earlierDigest, laterDigest);
         _close(evidenceHash, salt);
         _checkPrices(earlier, later);
-        address operator = _operatorOf(laterDigest, laterSignature);
-        address other = _operatorOf(earlierDigest, earlierSignature);
-        if (other != operator) revert DifferentOperators(other, operator);
         uint256 timestamp = _freshTimestampOf(later, header);
+        address operator = _operatorOf(laterDigest, laterSignature, timestamp);
+        address other = _operatorOf(earlierDigest, earlierSignature, timestamp);
+        if (other != operator) revert DifferentOperators(other, operator);
         _regionAt(operator, timestamp);
         return _convict(operator, Offence.RateEquivocation, _rateKey(timestamp), evidenceHash);
     }
@@ -139,11 +141,19 @@ contract Court is Challenges, EIP712 {
         return earlier == 1 ? 1_500 : 5_000;
     }
 
-    function _operatorOf(bytes32 digest, bytes calldata signature) private view returns (address operator) {
+    /// @dev Whose key signed, if the key was still its operator's at `timestamp`: of a replaced one anybody may have got
+    /// hold. (For the earlier of two offers that is asked of the later one's time: its own is not proven.)
+    function _operatorOf(
+        bytes32 digest,
+        bytes calldata signature,
+        uint256 timestamp
+    ) private view returns (address operator) {
         (address hotKey, ECDSA.RecoverError problem, ) = ECDSA.tryRecoverCalldata(digest, signature);
         if (problem != ECDSA.RecoverError.NoError) revert BadSignature();
         operator = IRegistry(registry).hotKeyOwner(hotKey);
         if (operator == address(0)) revert UnknownHotKey(hotKey);
+        uint256 retiredAt = IRegistry(registry).hotKeyRetiredAt(hotKey);
+        if (retiredAt != 0 && timestamp >= retiredAt) revert HotKeyRetired(hotKey, retiredAt);
     }
 
     function _freshTimestampOf(Offer calldata offer, bytes calldata header) private view returns (uint256 timestamp) {
@@ -161,12 +171,6 @@ contract Court is Challenges, EIP712 {
     function _regionAt(address operator, uint256 timestamp) private view returns (bytes2 region, uint256 since) {
         (region, since) = IRegistry(registry).regionAt(operator, timestamp);
         if (region == 0) revert NotANodeThen(operator, timestamp);
-    }
-
-    function _checkListed(bytes32 digest, bytes2 scope, uint256 timestamp) private view {
-        IBlacklist.Entry memory entry = IBlacklist(blacklist).entry(digest, scope);
-        bool counts = entry.effectiveAt != 0 && entry.removedAt == 0 && timestamp >= entry.effectiveAt;
-        if (!counts || (entry.lapsesAt != 0 && timestamp >= entry.lapsesAt)) revert NotListedThen(digest, scope, timestamp);
     }
 
     function _checkPrices(Offer calldata earlier, Offer calldata later) private view {

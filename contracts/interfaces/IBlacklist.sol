@@ -113,6 +113,9 @@ interface IBlacklist {
     /// @notice The record of a key, also of one that was removed or has lapsed.
     function entry(bytes32 digest, bytes2 scope) external view returns (Entry memory);
 
+    /// @notice Whether the entry with exactly this scope forbids `digest` at `timestamp`, as the list stands now.
+    function countsAt(bytes32 digest, bytes2 scope, uint256 timestamp) external view returns (bool);
+
     /// @notice Whether a node of `region` (0: regions left out) may not offer `digest` at `timestamp`, as the list stands now.
     function listedAt(bytes32 digest, bytes2 region, uint256 timestamp) external view returns (bool);
 

@@ -12,9 +12,9 @@ pragma solidity 0.8.37;
 /// 3. It asks everybody one price at a time. Before another price it lets more than RATE_WINDOW_BLOCKS_MAX blocks pass
 ///    since the highest block number it has signed on, and it remembers that number across restarts and reorganisations.
 ///    (RATE_WINDOW_BLOCKS_MAX, not rateWindowBlocks: that may be raised, and counts for offers already signed.)
-/// 4. All hot keys of one operator keep these rules together.
-/// And a client accepts an offer only on a block that its own RPC knows, not older than a few minutes; what names another
-/// block could not be held against the node.
+/// 4. All hot keys of one operator keep these rules together, whether it is registered at the time or not.
+/// And a client accepts an offer only on a block that its own RPC knows, not older than a few minutes, by a hot key that the
+/// registry has not retired; no other offer could be held against the node.
 ///
 /// Evidence ages: the chain forgets block hashes after 256 blocks, or 8,191 where it has EIP-2935 (4.5 hours at 2 s a block).
 /// `anchor`, or `commit` which does the same, keeps a hash; evidence then lasts `maxEvidenceAge`.
@@ -94,6 +94,7 @@ interface ICourt {
     error StillOpen(uint256 revealUntil);
     error BadSignature();
     error UnknownHotKey(address hotKey);
+    error HotKeyRetired(address hotKey, uint256 retiredAt);
     error HeaderMismatch(bytes32 headerHash, bytes32 blockHash);
     error WrongBlockNumber(uint256 inHeader, uint256 inOffer);
     error NotCanonical(uint256 blockNumber, bytes32 blockHash);

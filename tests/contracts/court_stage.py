@@ -8,7 +8,7 @@ import pytest
 from eth_hash.auto import keccak
 from tests.contracts.accounts import TestAccount
 from tests.contracts.codec import Reverted
-from tests.contracts.registrations import UNLIMITED, Node, join
+from tests.contracts.registrations import UNLIMITED, Node, join, send, sign
 from tests.contracts.world import DOLLAR, Done, World
 
 from nearcast.chain.eip712 import Domain
@@ -62,6 +62,11 @@ class Courtroom:
         engine = self.world.engine
         found = (engine.head if block is None else engine.block(block)).header
         return BlockHeader(found.encoded, found.hash, found.number, found.timestamp_s)
+
+    def return_(self) -> None:
+        """Back into the registry, if a slash has ended the registration."""
+        if not self.world.registry.call("node", self.node).registered:
+            send(self.world, sign(self.world, self.node))
 
     # --- governance ----------------------------------------------------------------------------------------------
 

@@ -76,6 +76,11 @@ def test_a_body_lists_for_its_own_region(blacklist: List) -> None:
     assert blacklist.counts(at, GERMANY)
     assert not blacklist.counts(at, FRANCE)
     assert not blacklist.counts(at)
+    assert [blacklist.contract.call("countsAt", ROOT, scope, at) for scope in (GERMANY, FRANCE, EVERYWHERE)] == [
+        True,
+        False,
+        False,
+    ]
     assert refusal(partial(blacklist.regional, FRANCE)) == "OnlyRegionalBody"
     assert refusal(partial(blacklist.regional, EVERYWHERE)) == "OnlyRegionalBody"
     blacklist.contract.transact("removeRegional", ROOT, GERMANY, sender=BODY)

@@ -70,14 +70,14 @@ def test_our_hashes_are_the_courts(room: Courtroom) -> None:
 
 
 def test_the_ladder_is_a_twentieth_three_twentieths_then_halves(room: Courtroom) -> None:
-    stake = BOND_GBPS_UNITS
     shares: list[float] = []
     room.list_and_wait()
     for _ in range(5):
         assert room.world.court.call("nextSlashBps", room.node) == [500, 1_500, 5_000, 5_000, 5_000][len(shares)]
+        stake = room.stake()
         room.challenge(room.blacklisted())
         shares.append(round((stake - room.stake()) / stake, 4))
-        stake = room.stake()
+        room.return_()
         room.world.travel(DAY_S)
         room.world.mine()
     assert shares == [0.05, 0.15, 0.5, 0.5, 0.5]
@@ -92,11 +92,19 @@ def test_unbonding_stake_is_reached(room: Courtroom) -> None:
     assert room.world.registry.call("stakeOf", room.node) == (0, BOND_GBPS_UNITS - amount)
 
 
-def test_an_old_hot_key_still_binds_its_operator(room: Courtroom) -> None:
+@pytest.mark.parametrize("ending", ["another key", "no registration"])
+def test_a_retired_hot_key_binds_its_operator_for_what_was_before(room: Courtroom, ending: str) -> None:
     room.list_and_wait()
-    evidence = room.blacklisted()
-    send(room.world, sign(room.world, room.node.but(hot_key=key_of("the next key"))), "update")
-    assert room.challenge(evidence).event("Convicted").operator == room.node.address
+    before = room.blacklisted()
+    if ending == "another key":
+        send(room.world, sign(room.world, room.node.but(hot_key=key_of("the next key"))), "update")
+    else:
+        room.world.registry.transact("deregister", sender=room.node)
+    at_the_time = room.blacklisted()  # on the very block that retired it: signed after that
+    room.world.mine()
+    assert room.refused(at_the_time) == "HotKeyRetired"
+    assert room.refused(room.blacklisted()) == "HotKeyRetired"
+    assert room.challenge(before).event("Convicted").operator == room.node.address
 
 
 def test_the_same_evidence_is_worth_nothing_twice(room: Courtroom) -> None:
@@ -160,6 +168,8 @@ def test_the_fourth_and_later_convictions_are_remembered_too(room: Courtroom) ->
         room.world.mine()
         room.world.travel_to(room.world.now_s // DAY_S * DAY_S + DAY_S)
         room.world.mine()
+        room.return_()
+        room.world.mine()
         proofs.append(room.blacklisted())
         room.challenge(proofs[-1])
     assert room.world.court.call("convictions", room.node) == 5
@@ -195,11 +205,13 @@ def test_slashing_oneself_costs_half_of_the_slash(room: Courtroom) -> None:
 
 
 def test_who_has_nothing_at_stake_uses_up_no_offence(room: Courtroom) -> None:
-    room.world.registry.transact("deregister", sender=room.node)
     room.list_and_wait()
+    evidence = room.blacklisted()
+    room.world.registry.transact("deregister", sender=room.node)
     room.world.travel(14 * DAY_S)
     room.world.registry.transact("withdraw", room.node, sender=room.node)
-    evidence = room.blacklisted()
+    room.world.registry.transact("setUnbondingPeriod", 60 * DAY_S, sender=room.world.timelock)
+    room.set("maxEvidenceAge", 30 * DAY_S)  # what has left before is out of reach
     assert room.challenge(evidence).named("AlreadyPunished")
     assert room.world.court.call("convictions", room.node) == 0
     assert not room.world.court.call("blacklistPunished", room.node, ROOT, evidence.header.timestamp_s)

@@ -111,12 +111,29 @@ def test_one_day_is_one_offence_and_the_next_another(room: Courtroom) -> None:
     assert room.world.court.call("convictions", room.node) == 2
 
 
-def test_all_hot_keys_of_an_operator_are_one_node(room: Courtroom) -> None:
+def test_a_retired_key_makes_no_second_price(room: Courtroom) -> None:
+    """Whoever has stolen the old key can sign what it likes on blocks of now, or that it says to be of before."""
     next_key = key_of("the next hot key")
+    before = room.two_prices()
     send(room.world, sign(room.world, room.node.but(hot_key=next_key)), "update")
+    after = room.two_prices()
+    honest = replace(after, later_signature=room.sign(after.later, next_key))
+    assert room.refused(honest) == "HotKeyRetired"
+    assert room.refused(
+        replace(honest, earlier_signature=room.sign(after.earlier, next_key)), at3=after.later_signature
+    ) == ("HotKeyRetired")
+    assert room.challenge(before).event("Convicted").operator == room.node.address
+
+
+def test_two_keys_of_one_operator_are_one_node(room: Courtroom) -> None:
+    """It went back to its first key; both are in use as far as the registry knows."""
+    next_key = key_of("the next hot key")
+    for key in (next_key, room.node.hot_key):
+        send(room.world, sign(room.world, room.node.but(hot_key=key)), "update")
     evidence = room.two_prices()
-    signature = room.sign(evidence.later, next_key)
-    assert room.challenge(replace(evidence, later_signature=signature)).event("Convicted").operator == room.node.address
+    mixed = replace(evidence, earlier_signature=room.sign(evidence.earlier, next_key))
+    assert room.refused(mixed) == "HotKeyRetired"
+    assert room.challenge(evidence).named("Convicted")
 
 
 def test_two_nodes_may_ask_two_prices(room: Courtroom) -> None:
