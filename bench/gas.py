@@ -100,8 +100,9 @@ def register(world: World) -> float:
 
 
 def slash(world: World) -> float:
-    """The node's first offence; its bond is 1 Gbps worth."""
+    """The node's first offence; its bond is 1 Gbps worth. The challenger has paid its bond in before."""
     room = courtroom(world)
+    room.pay_in()
     room.list_and_wait()
     evidence = room.blacklisted()
     committed = room.commit(evidence)
