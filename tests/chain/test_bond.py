@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from tests.contracts.world import World, shared
 
 from nearcast.chain.bond import (
+    BOND_EXPONENT_FIFTHS,
     BOND_EXPONENT_FIFTHS_MAX,
     BOND_EXPONENT_FIFTHS_MIN,
     BOND_FACTOR_MAX_UNITS,
     BOND_FACTOR_MIN_UNITS,
+    BOND_FACTOR_UNITS,
     MBPS_MAX,
     MBPS_MIN,
     bond_units,
@@ -67,6 +69,15 @@ def test_the_largest_number_fits_the_contract_s_word() -> None:
 def test_the_contract_agrees(world: World) -> None:
     for mbps in (1, 2, 9, 10, 99, 100, 999, 1_000, 12_345, 65_536, 99_999, 100_000):
         assert world.registry.call("bondFor", mbps) == bond_units(mbps)
+
+
+def test_the_contract_has_the_same_bounds_and_defaults(world: World) -> None:
+    said = world.registry.call
+    assert (said("MBPS_MIN"), said("MBPS_MAX")) == (MBPS_MIN, MBPS_MAX)
+    assert (said("BOND_FACTOR_MIN"), said("BOND_FACTOR_MAX")) == (BOND_FACTOR_MIN_UNITS, BOND_FACTOR_MAX_UNITS)
+    fifths = said("BOND_EXPONENT_FIFTHS_MIN"), said("BOND_EXPONENT_FIFTHS_MAX")
+    assert fifths == (BOND_EXPONENT_FIFTHS_MIN, BOND_EXPONENT_FIFTHS_MAX)
+    assert (said("bondFactor"), said("bondExponentFifths")) == (BOND_FACTOR_UNITS, BOND_EXPONENT_FIFTHS)
 
 
 def test_more_capacity_never_costs_less() -> None:

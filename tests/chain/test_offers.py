@@ -1,5 +1,6 @@
 """Offers: the Court's digests, whose they are, and what an honest node does not offer."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chain.parties import CHAIN_ID, PAYER, RECEIVER, typed_digest
+from tests.contracts.world import World, shared
 
 from nearcast.chain.eip712 import keccak
 from nearcast.chain.offers import (
-    LISTING_MARGIN_S,
+    LIST_AGE_MAX_S,
     Listing,
     Offer,
     court_domain,
@@ -19,6 +21,7 @@ from nearcast.chain.offers import (
     parse_offer,
     sign_offer,
 )
+from nearcast.chain.prices import RATE_WINDOW_BLOCKS_MAX
 from nearcast.errors import RemoteError, UsageError
 
 COURT = bytes.fromhex("4e65617200000000000000000000000000000006")
@@ -37,6 +40,12 @@ TYPES = {
 words = st.binary(min_size=32, max_size=32)
 numbers = st.integers(0, 2**64 - 1)
 offers = st.builds(Offer, words, st.binary(min_size=20, max_size=20), numbers, numbers, numbers, words)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with shared().fork() as fork:
+        yield fork
 
 
 @given(offers)
@@ -83,22 +92,31 @@ def test_no_offer_that_does_not_fit_the_contract(change: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize(
-    ("block_time_s", "allowed"),
+    ("listing", "block_time_s", "allowed"),
     [
-        (10_000 - LISTING_MARGIN_S - 1, True),
-        (10_000 - LISTING_MARGIN_S, False),
-        (10_000, False),
-        (20_000, False),
-        (20_000 + LISTING_MARGIN_S - 1, False),
-        (20_000 + LISTING_MARGIN_S, True),
+        (Listing(10_000), 9_999, True),
+        (Listing(10_000), 10_000, False),
+        (Listing(10_000), 11_000, False),
+        (Listing(5_000, lapses_at_s=8_999), 9_500, True),
+        (Listing(5_000, lapses_at_s=9_000), 9_500, True),
+        (Listing(5_000, lapses_at_s=9_001), 9_500, False),  # ratified since, for all that is known
     ],
 )
-def test_a_listed_digest_is_not_offered_while_the_entry_counts(block_time_s: int, allowed: bool) -> None:
-    assert may_offer([Listing(10_000, 20_000)], block_time_s) is allowed
-    assert may_offer([Listing(10_000, 20_000), Listing(1 << 39)], block_time_s) is allowed
-    assert may_offer([], block_time_s)
+def test_a_listed_digest_is_not_offered_while_the_entry_may_count(
+    listing: Listing, block_time_s: int, allowed: bool
+) -> None:
+    assert may_offer([listing], list_read_at_s=9_000, block_timestamp_s=block_time_s) is allowed
+    assert may_offer([Listing(1 << 39), listing], list_read_at_s=9_000, block_timestamp_s=block_time_s) is allowed
 
 
-def test_an_entry_that_does_not_lapse_counts_for_ever() -> None:
-    assert not may_offer([Listing(10_000)], 1 << 39)
-    assert may_offer([Listing(10_000)], 9_000)
+def test_an_old_list_allows_nothing() -> None:
+    assert may_offer([], list_read_at_s=9_000, block_timestamp_s=9_000 + LIST_AGE_MAX_S - 1)
+    assert not may_offer([], list_read_at_s=9_000, block_timestamp_s=9_000 + LIST_AGE_MAX_S)
+
+
+def test_the_court_agrees_on_digests_and_bounds(world: World) -> None:
+    for offer in (OFFER, replace(OFFER, price_units_per_gib=2**64 - 1, size_bytes=0)):
+        assert world.court.call("offerDigest", offer.as_tuple()) == offer.digest(DOMAIN)
+    assert world.court.call("RATE_WINDOW_BLOCKS_MAX") == RATE_WINDOW_BLOCKS_MAX
+    for window in ("COMPLIANCE_WINDOW_MIN", "EMERGENCY_WINDOW_MIN"):
+        assert world.blacklist.call(window) >= LIST_AGE_MAX_S

@@ -11,6 +11,8 @@ from tests.chain.parties import AUTHORIZER, CHAIN_ID, PAYER, RECEIVER
 from tests.contracts.world import World, shared
 
 from nearcast.chain.registration import (
+    URL_BYTES_MAX,
+    URLS_MAX,
     Registration,
     endpoint_message,
     hot_key_digest,
@@ -54,6 +56,10 @@ def test_the_digests_are_those_of_the_contract(world: World, urls: tuple[str, ..
     assert registration_digest(DOMAIN, ours, nonce) == theirs
     theirs = world.registry.call("hotKeyDigest", ours.operator, ours.hot_key, nonce)
     assert hot_key_digest(DOMAIN, ours.operator, ours.hot_key, nonce) == theirs
+
+
+def test_the_contract_has_the_same_bounds(world: World) -> None:
+    assert (world.registry.call("URLS_MAX"), world.registry.call("URL_BYTES_MAX")) == (URLS_MAX, URL_BYTES_MAX)
 
 
 def test_all_three_keys_sign() -> None:

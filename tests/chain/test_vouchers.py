@@ -108,6 +108,11 @@ def test_all_digests_are_those_of_the_contract(world: World) -> None:
     assert theirs == claim_batch_digest(DOMAIN, [claim for _, claim in rows])
 
 
+def test_the_contract_has_the_same_bounds(world: World) -> None:
+    said = world.settlement.call("MIN_WITHDRAW_DELAY"), world.settlement.call("MAX_WITHDRAW_DELAY")
+    assert said == (WITHDRAW_DELAY_MIN_S, WITHDRAW_DELAY_MAX_S)
+
+
 def test_the_addresses_are_the_canonical_ones() -> None:
     assert f"0x{BATCH_SETTLEMENT.hex()}" == x402.BATCH_SETTLEMENT_ADDRESS.lower()
     assert f"0x{ERC3009_DEPOSIT_COLLECTOR.hex()}" == x402.ERC3009_DEPOSIT_COLLECTOR_ADDRESS.lower()

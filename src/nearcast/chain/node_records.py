@@ -3,7 +3,8 @@
 The contract checks the operator's and the hot key's signature; the endpoint's ed25519 signature is checked here, by
 every reader for himself. A record whose signature fails, was made for another operator, registry, chain or nonce, or
 that is malformed, counts as no record at all: the operator's earlier one is gone, and it has none until the next.
-What an endpoint of the RPC leaves out cannot be seen here; what it invents needs the endpoint's key.
+A lying RPC endpoint can still leave events out, and change a record's other fields, which only the contract checked; it
+cannot put an endpoint key under another operator.
 """
 
 from collections.abc import Mapping
@@ -87,19 +88,19 @@ def event_of(log: Log, domain: Domain) -> Event | None:
     if decoded is None or decoded.name not in EVENTS:
         return None
     said = decoded.arguments
-    event = Event(log.block_number, log.index, decoded.name, said["operator"])
+    amount, nonce, registration = 0, 0, None
     match decoded.name:
         case "NodeRecord":
-            event = replace(event, nonce=said["nonce"], registration=_believed(said, domain))
+            nonce, registration = said["nonce"], _believed(said, domain)
         case "BondRequired":
-            event = replace(event, amount=said["required"])
+            amount = said["required"]
         case "Bonded" | "Slashed":
-            event = replace(event, amount=said["bonded"])
+            amount = said["bonded"]
         case "UnbondingStarted":
-            event = replace(event, amount=said["amount"])
-    if max(event.amount, event.nonce) >= _NUMBER_END:
-        raise ChainError(f"the endpoint tells of a {event.name} with a number that the registry cannot hold")
-    return event
+            amount = said["amount"]
+    if max(amount, nonce) >= _NUMBER_END:
+        raise ChainError(f"the endpoint tells of a {decoded.name} with a number that the registry cannot hold")
+    return Event(log.block_number, log.index, decoded.name, said["operator"], amount, nonce, registration)
 
 
 def _unreadable(log: Log) -> Event:
@@ -179,4 +180,5 @@ def _believed(said: Mapping[str, object], domain: Domain) -> Registration | None
         return None
     if not verify_endpoint(domain, operator, endpoint_id, nonce, signature):
         return None
-    return replace(registration, urls=tuple(url for url in registration.urls if is_web_url(url)))
+    plain = tuple(url for url in registration.urls if is_web_url(url))
+    return registration if plain == registration.urls else replace(registration, urls=plain)

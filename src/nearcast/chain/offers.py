@@ -13,8 +13,8 @@ from nearcast.chain.fields import bytes_field, object_of, uint_field
 from nearcast.chain.prices import PriceSchedule as PriceSchedule  # what an honest node asks is part of making offers
 from nearcast.chain.signing import Signer, recover
 
-# An entry is given at least an hour before it takes effect (Blacklist's windows); a minute of that costs nothing.
-LISTING_MARGIN_S = 60
+# No entry counts sooner than an hour after it was made: Blacklist's least window.
+LIST_AGE_MAX_S = 3_600
 
 _OFFER_TYPE = type_hash(
     "Offer(bytes32 root,address client,uint64 pricePerGib,uint64 sizeBytes,uint64 blockNumber,bytes32 blockHash)"
@@ -113,14 +113,16 @@ class Listing:
     lapses_at_s: int = 0
 
 
-def may_offer(listings: Iterable[Listing], block_timestamp_s: int, margin_s: int = LISTING_MARGIN_S) -> bool:
-    """Whether an honest node offers content with these entries on a block of this time.
+def may_offer(listings: Iterable[Listing], *, list_read_at_s: int, block_timestamp_s: int) -> bool:
+    """Whether an honest node offers content on a block of this time (the rule of IBlacklist).
 
-    The Court asks whether an entry was in effect at the block's time. The margin on both ends covers a block that is
-    chosen a moment later than the list was read.
+    `listings`: the entries of the content's digest, for everywhere and for every region the node has declared or is
+    about to, as of a confirmed block of the time `list_read_at_s`. An entry that lapses after that may have been
+    ratified since, so it counts on. A list that is too old to know what counts now forbids everything.
     """
+    if block_timestamp_s >= list_read_at_s + LIST_AGE_MAX_S:
+        return False
     return not any(
-        listing.effective_at_s - margin_s <= block_timestamp_s
-        and (listing.lapses_at_s == 0 or block_timestamp_s < listing.lapses_at_s + margin_s)
+        listing.effective_at_s <= block_timestamp_s and not 0 < listing.lapses_at_s <= list_read_at_s
         for listing in listings
     )

@@ -67,7 +67,10 @@ def changed(state: PriceState, price: int, window_blocks: int) -> PriceState:
 
 
 class PriceSchedule:
-    """The state and its file, for one process at a time. Once in RESERVED_BLOCKS blocks a call waits for the disk."""
+    """The state and its file: one for all hot keys of an operator, since the Court judges them together.
+
+    For one process at a time. About once in RESERVED_BLOCKS blocks a call waits for the disk.
+    """
 
     def __init__(self, path: Path, state: PriceState, window_blocks: int) -> None:
         self._path = path
