@@ -12,16 +12,21 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
-from tests.chain.devchains import CHAIN_ID, Rpc
+from tests.chain.devchains import CHAIN_ID
 
 from nearcast.chain.abi import contract
 from nearcast.chain.deposits import DepositAuthorization, usdc_domain
 from nearcast.chain.devchain.addresses import ACCOUNTS, ERC3009_COLLECTOR, SETTLEMENT, TOKEN
 from nearcast.chain.fields import hex_field, object_of, uint_field
+from nearcast.chain.rpc import JsonRpc
 from nearcast.chain.signing import SIGNATURE_BYTES, Signer, is_signed_by
+from nearcast.chain.transaction_journal import TransactionJournal
+from nearcast.chain.transaction_signing import Call
+from nearcast.chain.transactions import Sender
 from nearcast.chain.vouchers import (
     ChannelConfig,
     Voucher,
@@ -32,7 +37,7 @@ from nearcast.chain.vouchers import (
     settlement_domain,
     verify_voucher,
 )
-from nearcast.errors import RemoteError
+from nearcast.errors import ChainError, RemoteError
 
 SCHEME: Final = "batch-settlement"
 NETWORK: Final = f"eip155:{CHAIN_ID}"
@@ -67,15 +72,15 @@ class StaleError(Exception):
 
 
 class Shop:
-    """Sells `PAGE` at `price_units` to anyone. A test account (`seller`) is the receiver and sends the transactions."""
+    """Sells `PAGE` at `price_units` to anyone. `signer` is the receiver, and `sender` sends its transactions."""
 
-    def __init__(self, rpc: Rpc, price_units: int = 10_000, seller: int = 2) -> None:
+    def __init__(self, chain: JsonRpc, signer: Signer, sender: Sender, price_units: int) -> None:
         self.price_units = price_units
         self.url = ""
         self.accounts: dict[bytes, Account] = {}
-        self._rpc = rpc
-        self._seller = seller
-        self._signer = Signer(ACCOUNTS[seller].secret)
+        self._chain = chain
+        self._sender = sender
+        self._signer = signer
         self._contract = contract("BatchSettlement")
         self._domain = settlement_domain(CHAIN_ID, SETTLEMENT)
         self._token = usdc_domain(CHAIN_ID, TOKEN, "USDC")
@@ -93,7 +98,7 @@ class Shop:
                 receipt = await self._take(_decoded(header))
             except StaleError as error:
                 return self._price(str(error), error.account)
-            except RemoteError as error:
+            except (RemoteError, ChainError) as error:
                 return self._price(f"{REFUSED}: {error.message}")
         return web.Response(text=PAGE, headers={"PAYMENT-RESPONSE": _encoded(receipt)})
 
@@ -124,7 +129,7 @@ class Shop:
     # --- taking a payment ----------------------------------------------------------------------------------------
 
     async def _take(self, payment: Mapping[str, object]) -> dict[str, Any]:
-        """Check a payment, and book it; returns the receipt. Raises RemoteError or StaleError, and books nothing."""
+        """Check a payment, and book it; returns the receipt. When it raises, nothing was booked."""
         payload = object_of(payment["payload"], frozenset(("type", "channelConfig", "voucher")))
         config = parse_channel_config(payload["channelConfig"])
         voucher, signature = parse_voucher(payload["voucher"])
@@ -244,28 +249,31 @@ class Shop:
 
     async def _read(self, function: str, arguments: list[Any]) -> Any:
         data = self._contract.encode_call(function, arguments)
-        return self._contract.decode_result(function, await asyncio.to_thread(self._rpc.call, SETTLEMENT, data))
+        return self._contract.decode_result(function, await self._chain.call(SETTLEMENT, data))
 
     async def _send(self, data: bytes) -> bytes:
-        receipt = await asyncio.to_thread(self._rpc.do, self._seller, SETTLEMENT, data)
-        return bytes.fromhex(receipt["transactionHash"][2:])
+        return (await self._sender.send(Call(SETTLEMENT, data))).hash
 
 
 @asynccontextmanager
-async def selling(shop: Shop) -> AsyncIterator[Shop]:
-    """The shop behind HTTP on a free port of this machine; `shop.url` is the page."""
-    app = web.Application()
-    app.router.add_get("/page", shop.handle)
-    runner = web.AppRunner(app, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        shop.url = f"http://{host}:{port}/page"
-        yield shop
-    finally:
-        await runner.cleanup()
+async def selling(rpc_url: str, folder: Path, price_units: int, seller: int = 2) -> AsyncIterator[Shop]:
+    """A shop of this test account behind HTTP on a free port of this machine; `shop.url` is the page."""
+    signer = Signer(ACCOUNTS[seller].secret)
+    with TransactionJournal.open(folder / "transactions.sqlite") as journal:
+        async with JsonRpc(rpc_url, CHAIN_ID) as chain:
+            shop = Shop(chain, signer, Sender(chain, signer, journal), price_units)
+            app = web.Application()
+            app.router.add_get("/page", shop.handle)
+            runner = web.AppRunner(app, shutdown_timeout=1)
+            await runner.setup()
+            try:
+                site = web.TCPSite(runner, "127.0.0.1", 0)
+                await site.start()
+                host, port = runner.addresses[0][:2]
+                shop.url = f"http://{host}:{port}/page"
+                yield shop
+            finally:
+                await runner.cleanup()
 
 
 def _decoded(header: str) -> Mapping[str, object]:

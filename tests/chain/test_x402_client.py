@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,14 +54,21 @@ def fetch(url: str, headers: dict[str, str]) -> _RefundResponse:
     return _RefundResponse(response.status_code, dict(response.headers))
 
 
-def buying(rpc: Rpc, act: Callable[[Shop, asyncio.AbstractEventLoop], None]) -> None:
-    """Run a client, which blocks, in a thread beside the shop. `act` may run the shop's own errands on its loop."""
+Buying = Callable[[Callable[[Shop, asyncio.AbstractEventLoop], None]], None]
 
-    async def run() -> None:
-        async with selling(Shop(rpc, PRICE)) as shop:
-            await asyncio.to_thread(act, shop, asyncio.get_running_loop())
 
-    asyncio.run(run())
+@pytest.fixture
+def buying(rpc: Rpc, tmp_path: Path) -> Buying:
+    """Runs a client, which blocks, in a thread beside the shop; it may run the shop's own errands on its loop."""
+
+    def buy(act: Callable[[Shop, asyncio.AbstractEventLoop], None]) -> None:
+        async def run() -> None:
+            async with selling(rpc.url, tmp_path, PRICE) as shop:
+                await asyncio.to_thread(act, shop, asyncio.get_running_loop())
+
+        asyncio.run(run())
+
+    return buy
 
 
 def claim_and_settle(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
@@ -87,7 +95,7 @@ def receipt_of(response: requests.Response) -> Any:
     return json.loads(base64.b64decode(response.headers["PAYMENT-RESPONSE"]))
 
 
-def test_a_stock_client_pays_for_pages(rpc: Rpc) -> None:
+def test_a_stock_client_pays_for_pages(rpc: Rpc, buying: Buying) -> None:
     """The chain is touched three times in all: deposit, claim and settle together, refund."""
 
     def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
@@ -114,10 +122,10 @@ def test_a_stock_client_pays_for_pages(rpc: Rpc) -> None:
         assert channel_on_chain(rpc, shop) == (4 * PRICE, 4 * PRICE)
         assert blocks(rpc) == started + 3
 
-    buying(rpc, act)
+    buying(act)
 
 
-def test_a_used_up_channel_is_topped_up(rpc: Rpc) -> None:
+def test_a_used_up_channel_is_topped_up(rpc: Rpc, buying: Buying) -> None:
     def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
         buyer = Buyer()
         assert [buyer.get(shop.url).status_code for _ in range(7)] == [200] * 7
@@ -126,10 +134,10 @@ def test_a_used_up_channel_is_topped_up(rpc: Rpc) -> None:
         claim_and_settle(shop, loop)
         assert balance(rpc, SELLER) == START + 7 * PRICE
 
-    buying(rpc, act)
+    buying(act)
 
 
-def test_a_part_is_refunded_and_the_rest_goes_on(rpc: Rpc) -> None:
+def test_a_part_is_refunded_and_the_rest_goes_on(rpc: Rpc, buying: Buying) -> None:
     def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
         buyer = Buyer()
         buyer.get(shop.url)
@@ -137,10 +145,10 @@ def test_a_part_is_refunded_and_the_rest_goes_on(rpc: Rpc) -> None:
         assert channel_on_chain(rpc, shop) == (DEPOSIT - PRICE, PRICE)
         assert buyer.get(shop.url).text == PAGE
 
-    buying(rpc, act)
+    buying(act)
 
 
-def test_a_client_that_forgot_everything_finds_its_channel_again(rpc: Rpc) -> None:
+def test_a_client_that_forgot_everything_finds_its_channel_again(rpc: Rpc, buying: Buying) -> None:
     """It reads the deposit from the chain, and learns from the corrective 402 what its vouchers promised already."""
 
     def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
@@ -153,10 +161,10 @@ def test_a_client_that_forgot_everything_finds_its_channel_again(rpc: Rpc) -> No
         assert receipt_of(response)["extra"]["channelState"]["chargedCumulativeAmount"] == str(3 * PRICE)
         assert blocks(rpc) == started
 
-    buying(rpc, act)
+    buying(act)
 
 
-def test_a_shop_that_forgot_everything_trusts_the_chain(rpc: Rpc) -> None:
+def test_a_shop_that_forgot_everything_trusts_the_chain(rpc: Rpc, buying: Buying) -> None:
     """Vouchers that were not claimed are lost with it, so it charges from what was claimed; the client follows."""
 
     def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
@@ -167,7 +175,7 @@ def test_a_shop_that_forgot_everything_trusts_the_chain(rpc: Rpc) -> None:
         assert buyer.get(shop.url).text == PAGE
         assert channel_on_chain(rpc, shop) == (DEPOSIT, PRICE)
 
-    buying(rpc, act)
+    buying(act)
 
 
 # --- what is not paid for ----------------------------------------------------------------------------------------
@@ -188,7 +196,7 @@ def send(shop: Shop, payment: Any) -> requests.Response:
     return requests.get(shop.url, headers={"PAYMENT-SIGNATURE": header}, timeout=30)
 
 
-def test_a_replayed_or_changed_payment_buys_nothing(rpc: Rpc) -> None:
+def test_a_replayed_or_changed_payment_buys_nothing(rpc: Rpc, buying: Buying) -> None:
     """One change is left out: as a refund the newest voucher counts again, for that is how x402 asks for one."""
 
     def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
@@ -228,11 +236,11 @@ def test_a_replayed_or_changed_payment_buys_nothing(rpc: Rpc) -> None:
             assert "PAYMENT-REQUIRED" in response.headers
         assert account.charged_units == charged_units
 
-    buying(rpc, act)
+    buying(act)
 
 
 @pytest.mark.parametrize("part", ["amount", "signature"])
-def test_a_deposit_that_is_not_signed_is_not_sent(rpc: Rpc, part: str) -> None:
+def test_a_deposit_that_is_not_signed_is_not_sent(rpc: Rpc, buying: Buying, part: str) -> None:
     def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
         buyer = Buyer()
         first = buyer.get(shop.url)
@@ -251,4 +259,21 @@ def test_a_deposit_that_is_not_signed_is_not_sent(rpc: Rpc, part: str) -> None:
         assert shop.accounts == {}
 
     start = rpc("evm_snapshot")
-    buying(rpc, act)
+    buying(act)
+
+
+def test_a_payer_whom_the_token_has_frozen_gets_nothing_and_keeps_his_money(rpc: Rpc, buying: Buying) -> None:
+    """The refusal of the chain comes back as a sentence; once he is free again, he pays."""
+
+    def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
+        payer = ACCOUNTS[PAYER].address
+        rpc.do(0, TOKEN, token.encode_call("blacklist", [payer]))
+        height = blocks(rpc)
+        refused = Buyer().get(shop.url)
+        assert refused.status_code == 402
+        assert "account is blacklisted" in refused.json()["error"]
+        assert blocks(rpc) == height
+        rpc.do(0, TOKEN, token.encode_call("unBlacklist", [payer]))
+        assert Buyer().get(shop.url).text == PAGE
+
+    buying(act)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,9 +55,9 @@ def balance(rpc: Rpc, account: int) -> int:
     return int(token.decode_result("balanceOf", answer))
 
 
-def test_it_deposits_pays_tops_up_and_is_refunded(rpc: Rpc) -> None:
+def test_it_deposits_pays_tops_up_and_is_refunded(rpc: Rpc, tmp_path: Path) -> None:
     async def run() -> None:
-        async with selling(Shop(rpc, PRICE)) as shop:
+        async with selling(rpc.url, tmp_path, PRICE) as shop:
             said = await buy(shop, pages=7, refund=True)
             assert [charged(page) for page in said["pages"]] == [PRICE * paid for paid in range(1, 8)]
             on_chain = [bool(page["receipt"]["transaction"]) for page in said["pages"]]
@@ -69,11 +70,11 @@ def test_it_deposits_pays_tops_up_and_is_refunded(rpc: Rpc) -> None:
     asyncio.run(run())
 
 
-def test_a_new_process_finds_the_channel_of_the_old_one(rpc: Rpc) -> None:
+def test_a_new_process_finds_the_channel_of_the_old_one(rpc: Rpc, tmp_path: Path) -> None:
     """It reads the deposit from our chain, and what it has promised from our corrective 402."""
 
     async def run() -> None:
-        async with selling(Shop(rpc, PRICE)) as shop:
+        async with selling(rpc.url, tmp_path, PRICE) as shop:
             await buy(shop, pages=2)
             height = rpc("eth_blockNumber")
             said = await buy(shop, pages=1, rpc=rpc.url)
