@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,9 +77,13 @@ class RecordCache:
         with self._failures(), _transaction(self._connection) as database:
             if _newest(database) != after_block:
                 return
-            for event in events:
-                database.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", _event_row(event))
-                _put(database, after(_standing(database, event.operator), event))
+            found = list(events)
+            database.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", map(_event_row, found))
+            changed: dict[bytes, Standing] = {}
+            for event in found:
+                before = changed.get(event.operator) or _standing(database, event.operator)
+                changed[event.operator] = after(before, event)
+            _put(database, changed.values())
             database.execute("INSERT INTO checkpoint VALUES (?, ?)", (number, block_hash))
             database.execute(
                 "DELETE FROM checkpoint WHERE number < (SELECT min(number) FROM"
@@ -92,12 +97,7 @@ class RecordCache:
             lost = database.execute("SELECT DISTINCT operator FROM event WHERE block > ?", (number,)).fetchall()
             database.execute("DELETE FROM event WHERE block > ?", (number,))
             database.execute("DELETE FROM checkpoint WHERE number > ?", (number,))
-            for (operator,) in lost:
-                standing = Standing(operator)
-                rows = database.execute("SELECT * FROM event WHERE operator = ? ORDER BY block, log", (operator,))
-                for row in rows:
-                    standing = after(standing, _event(row))
-                _put(database, standing)
+            _put(database, [_replayed(database, operator) for (operator,) in lost])
 
     def records(self) -> list[NodeRecord]:
         """Every node in force; of several that hold one endpoint id only the first that still does. StoreError."""
@@ -181,13 +181,22 @@ def _standing(database: sqlite3.Connection, operator: bytes) -> Standing:
     return Standing(operator, registration, bonded, required, last_nonce, block, (since_block, since_log))
 
 
-def _put(database: sqlite3.Connection, standing: Standing) -> None:
+def _replayed(database: sqlite3.Connection, operator: bytes) -> Standing:
+    """The standing that all kept events leave an operator with."""
+    rows = database.execute("SELECT * FROM event WHERE operator = ? ORDER BY block, log", (operator,))
+    return reduce(after, map(_event, rows), Standing(operator))
+
+
+def _put(database: sqlite3.Connection, standings: Iterable[Standing]) -> None:
+    database.executemany(
+        "INSERT OR REPLACE INTO standing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_standing_row, standings)
+    )
+
+
+def _standing_row(standing: Standing) -> tuple[object, ...]:
     now = standing.registration
     row = (standing.operator, standing.bonded, standing.required, standing.last_nonce, standing.block_number)
-    database.execute(
-        "INSERT OR REPLACE INTO standing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*row, *standing.since, *(_NOBODY if now is None else _columns(now))),
-    )
+    return *row, *standing.since, *(_NOBODY if now is None else _columns(now))
 
 
 def _columns(registration: Registration) -> tuple[object, ...]:
