@@ -57,7 +57,7 @@ interface IBlacklist {
     event Ratified(bytes32 indexed digest, bytes2 indexed scope, uint256 version);
     /// @notice A lapsed entry left the enumeration.
     event Pruned(bytes32 indexed digest, bytes2 indexed scope, uint256 version);
-    event GuardianSet(address guardian);
+    event GuardianSet(address indexed guardian);
     event RegionalBodySet(bytes2 indexed region, address body);
 
     event ComplianceWindowSet(uint256 value);
@@ -101,7 +101,7 @@ interface IBlacklist {
     function prune(bytes32 digest, bytes2 scope) external;
 
     /// @notice Governance: the emergency body; zero for none. It can only add.
-    function setGuardian(address guardian) external;
+    function setGuardian(address guardian_) external;
 
     /// @notice Governance: the body of a region; zero for none. One body has one region and is not the guardian.
     function setRegionalBody(bytes2 region, address body) external;
@@ -125,11 +125,11 @@ interface IBlacklist {
     /// @notice Entries in the enumeration: all but removed and pruned ones.
     function count() external view returns (uint256);
 
-    /// @notice Rows `start` to `start + count`, fewer at the end; in no lasting order, so read all pages of one block.
-    function entries(uint256 start, uint256 count) external view returns (Listing[] memory);
+    /// @notice Rows `start` to `start + count_`, fewer at the end; in no lasting order, so read all pages of one block.
+    function entries(uint256 start, uint256 count_) external view returns (Listing[] memory);
 
     /// @notice What the whole enumeration must hash to (see MultisetHash.sol), with its number of rows.
-    function snapshot() external view returns (uint256 version, bytes32 root, uint256 count);
+    function snapshot() external view returns (uint256 version_, bytes32 root, uint256 count_);
 
     /// @notice What a row contributes to the root: keccak256(abi.encode(row)).
     function listingHash(Listing calldata listing) external pure returns (bytes32);
