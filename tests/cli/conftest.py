@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.chain_world import Chain
 
 COMMAND = [sys.executable, "-c", "from nearcast.cli.main import main; main()"]
 DEADLINE_S = 60.0  # a command that is not done by then hangs
@@ -174,3 +177,19 @@ def publisher(people: People) -> Person:
 @pytest.fixture
 def reader(people: People) -> Person:
     return people("reader")
+
+
+@pytest.fixture(scope="session")
+def devchain(tmp_path_factory: pytest.TempPathFactory, compiled: str) -> Iterator["Chain"]:
+    """One development chain for all tests of the session."""
+    from tests.cli.chain_world import running_devchain
+
+    with running_devchain(tmp_path_factory.mktemp("devchain"), compiled) as chain:
+        yield chain
+
+
+@pytest.fixture
+def chain(devchain: "Chain") -> Iterator["Chain"]:
+    """The development chain, as it was at its start."""
+    with devchain.undone():
+        yield devchain

@@ -95,7 +95,7 @@ def lines_of(transaction: Mapping[str, Any]) -> list[str]:
             rows.append(("", ")"))
     rows += [
         ("Value", ether_text(transaction["value_wei"])),
-        ("Gas", f"about {transaction['gas']:,}"),
+        ("Gas", f"at most {transaction['gas']:,}"),
         ("Fee", f"at most {ether_text(transaction['fee_wei'])}"),
     ]
     rows += [("Changes" if not index else "", effect) for index, effect in enumerate(transaction["changes"])]

@@ -33,7 +33,10 @@ async def fill(session: "Session") -> None:
                 fix="nearcast wallet balance shows what it has",
             )
         if await session.rpc.balance(wallet) < ETHER_LOW_WEI:
-            await _give_ether(session, wallet)
+            if session.call.dry_run:
+                _show_both(session)
+                return
+            await lend_ether(session, wallet, ETHER_WEI)
         sent = await transact(session, await _drawing(session))
     if sent is None:
         return
@@ -48,8 +51,12 @@ async def _drawing(session: "Session") -> Plan:
     return Plan("TestUSDC", "faucet", (), (f"the wallet gets {usdc_text(units)}; again in a day",))
 
 
-async def _give_ether(session: "Session", wallet: bytes) -> None:
-    if session.call.dry_run:
-        session.output.note(f"  the first test account would give the wallet {ether_text(ETHER_WEI)} for fees")
-        return
-    await lend_ether(session, wallet, ETHER_WEI)
+def _show_both(session: "Session") -> None:
+    """A wallet that cannot pay a fee yet can only be told what would happen: its transaction cannot be tried."""
+    changes = [
+        f"the first test account gives the wallet {ether_text(ETHER_WEI)} for fees",
+        "then the token's faucet gives it its USDC of the day",
+    ]
+    value = {"dry_run": True, "transaction": None, "changes": changes}
+    lines = ["dry run: nothing is sent", *(f"  {change}" for change in changes)]
+    session.output.result(value, lines=lines, essential=changes)

@@ -1,6 +1,6 @@
 """`nearcast govern`: change the rules. Whoever bonds a node votes, and a change waits before it takes effect."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,10 @@ from nearcast.cli.dry_run import ProposedCall
 from nearcast.cli.hexwords import parse_address, parse_region
 from nearcast.cli.options import command
 from nearcast.errors import UsageError
+
+if TYPE_CHECKING:
+    from nearcast.cli.chain_session import Session
+    from nearcast.cli.governable import Parameter
 
 CHOICES = ("against", "for", "abstain")  # GovernorCountingSimple.VoteType, in its order
 
@@ -82,9 +86,11 @@ def _register_proposing(rules: typer.Typer) -> None:
         What else is voted on has its own commands: `blacklist add`, `blacklist ratify`, `origin recognise`.
         """
         from nearcast.cli.chain_session import run_session
+        from nearcast.cli.governable import check_bounds
         from nearcast.cli.proposals import propose
 
-        calls = [_setting(each) for each in settings or ()]
+        chosen = [_setting(each) for each in settings or ()]
+        calls = [parameter.call(value) for parameter, value in chosen]
         calls += [ProposedCall("Registry", "eject", (parse_address(each, "--eject"),)) for each in eject or ()]
         calls += [ProposedCall("Registry", "unEject", (parse_address(each, "--un-eject"),)) for each in un_eject or ()]
         if guardian:
@@ -95,7 +101,13 @@ def _register_proposing(rules: typer.Typer) -> None:
             raise UsageError(
                 "there is nothing to propose", fix="nearcast govern propose --help shows what there may be"
             )
-        run_session(call, lambda session: propose(session, calls, text))
+
+        async def proposing(session: "Session") -> None:
+            for parameter, value in chosen:
+                await check_bounds(session, parameter, value)
+            await propose(session, calls, text)
+
+        run_session(call, proposing)
 
 
 def _register_acts(rules: typer.Typer) -> None:
@@ -128,14 +140,14 @@ def _register_acts(rules: typer.Typer) -> None:
         run_session(call, lambda session: act(session, proposal, "execute", "executed", effects))
 
 
-def _setting(text: str) -> ProposedCall:
+def _setting(text: str) -> tuple["Parameter", int]:
     from nearcast.cli.governable import find_parameter
 
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--set: it is NAME=VALUE, not {text!r}", fix="nearcast govern params lists the names")
     parameter = find_parameter(name.strip())
-    return ProposedCall(parameter.contract, parameter.setter, (parameter.parse(value.strip()),))
+    return parameter, parameter.parse(value.strip())
 
 
 def _regional_body(text: str) -> ProposedCall:

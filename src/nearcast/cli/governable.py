@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nearcast.cli.dry_run import ProposedCall
 from nearcast.cli.moments import duration_text, parse_duration_s
 from nearcast.cli.money import usdc_text
 from nearcast.errors import UsageError
@@ -29,6 +30,10 @@ class Parameter:
     setter: str
     getter: str
     bounds: str  # what the constants begin with
+
+    def call(self, value: int) -> ProposedCall:
+        """What governance would call to set it."""
+        return ProposedCall(self.contract, self.setter, (value,))
 
     def text(self, value: int) -> str:
         """The value as people read it."""
@@ -75,3 +80,11 @@ async def bounds_of(session: "Session", parameter: Parameter) -> tuple[int, int]
     low = await session.read(parameter.contract, f"{parameter.bounds}_MIN")
     high = await session.read(parameter.contract, f"{parameter.bounds}_MAX")
     return low, high
+
+
+async def check_bounds(session: "Session", parameter: Parameter, value: int) -> None:
+    """UsageError for what the contract would refuse when the vote is long over."""
+    low, high = await bounds_of(session, parameter)
+    if not low <= value <= high:
+        bounds = f"{parameter.text(low)} to {parameter.text(high)}"
+        raise UsageError(f"{parameter.name} can be {bounds}, not {parameter.text(value)}", fix="nearcast govern params")
