@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {BlockHashes} from "./BlockHashes.sol";
 import {CourtTerms} from "./CourtTerms.sol";
@@ -28,6 +29,9 @@ abstract contract Challenges is CourtTerms, BlockHashes, ReentrancyGuardTransien
         uint24 revealSeconds;
         bytes13 commitment;
     }
+
+    /// @notice At least so long a reveal is open, even if the delay takes all of the window.
+    uint256 public constant REVEAL_SECONDS_MIN = 30 minutes;
 
     address public immutable bondToken;
 
@@ -57,7 +61,7 @@ abstract contract Challenges is CourtTerms, BlockHashes, ReentrancyGuardTransien
         account.units = (account.units + missing - bond).toUint56();
         account.bond = bond.toUint32();
         account.revealFrom = (block.timestamp + revealDelay()).toUint40();
-        account.revealSeconds = (revealWindow() - revealDelay()).toUint24();
+        account.revealSeconds = Math.max(revealWindow() - revealDelay(), REVEAL_SECONDS_MIN).toUint24();
         account.commitment = bytes13(commitment);
         _accounts[msg.sender] = account;
         emit Committed(msg.sender, commitment, bond, account.revealFrom, _revealUntil(account));

@@ -15,8 +15,10 @@ from tests.contracts.court_stage import (
     refusal,
 )
 from tests.contracts.registrations import join, send, sign
+from tests.contracts.storage import slot_of
 from tests.contracts.world import DAY_S, World
 
+from nearcast.chain.devchain.cells import STORAGE
 from nearcast.chain.evidence import commitment
 
 SLASH_GAS_MAX = 220_000  # the goal of the issue: commit and reveal, the challenger's bond paid in before
@@ -179,6 +181,21 @@ def test_the_fourth_and_later_convictions_are_remembered_too(room: Courtroom) ->
         try_again = room.challenge(proof, salt=proof.header.hash)
         assert try_again.named("AlreadyPunished")
     assert room.world.court.call("convictions", room.node) == 5
+
+
+def test_the_number_of_convictions_ends_at_its_greatest_and_convicting_does_not(room: Courtroom) -> None:
+    slot = slot_of("Court", "_convictions", room.node.address)
+    room.list_and_wait()
+    room.world.engine._cells.put(STORAGE, (room.world.court.address, slot), 0xFFFF)
+    for _ in range(2):
+        stake = room.stake()
+        evidence = room.blacklisted()
+        assert room.challenge(evidence).event("Convicted").amount == stake // 2
+        assert room.world.court.call("convictions", room.node) == 0xFFFF
+        assert room.world.court.call("blacklistPunished", room.node, ROOT, evidence.header.timestamp_s)
+        room.return_()
+        room.world.travel(DAY_S)
+        room.world.mine()
 
 
 def test_two_contents_are_two_offences_and_two_nodes_are_two_operators(room: Courtroom) -> None:

@@ -76,6 +76,15 @@ def test_times_and_bond_stay_as_they_were_when_terms_change(room: Courtroom, evi
     assert room.docket().units == BOND_UNITS + reward
 
 
+def test_a_reveal_has_half_an_hour_whatever_the_terms(room: Courtroom, evidence: BlacklistedOffer) -> None:
+    room.set("revealDelay", room.world.court.call("REVEAL_DELAY_MAX"))
+    room.set("revealWindow", room.world.court.call("REVEAL_WINDOW_MIN"))
+    event = room.commit(evidence).event("Committed")
+    assert event.revealUntil - event.revealFrom == HOUR_S // 2
+    room.world.travel_to(event.revealUntil)
+    assert room.reveal(evidence).named("Convicted")
+
+
 def test_who_copies_a_reveal_has_nothing(room: Courtroom, evidence: BlacklistedOffer) -> None:
     copier = room.world.accounts[3]
     room.commit(evidence)
