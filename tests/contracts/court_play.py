@@ -36,8 +36,7 @@ class CourtPlay(RuleBasedStateMachine):
         self.blacklist = BlacklistModel()
         self.model = CourtModel(StakeModel(), self.blacklist)
         self.nodes: dict[int, Node] = {n: node_of(self.world, n, mbps=100 * n, region=b"DE") for n in OPERATORS}
-        self.key_owners: dict[bytes, int] = {}
-        self.offers: list[tuple[Any, bytes, bytes, SignedOffer, bytes]] = []
+        self.offers: list[tuple[Any, bytes, bytes, SignedOffer]] = []
         self.effective: dict[tuple[bytes, bytes, int], int] = {}
         self.spent = 0
 
@@ -57,7 +56,7 @@ class CourtPlay(RuleBasedStateMachine):
             done = act()
         except Reverted as reverted:
             error = reverted.name
-        assert error == refused
+        assert error == refused, f"the contract: {error!r}; the model: {refused!r}"
         return done
 
     @property
@@ -82,11 +81,11 @@ class CourtPlay(RuleBasedStateMachine):
                 if history and now_s < history[-1][0] + 30 * DAY_S:
                     raise Refused("RegionTooSoon")
                 history.append((now_s, node.region))
+            self.model.use_key(n, node.hot_key.address, now_s)
 
         done = self.both(expected, lambda: self.world.registry.transact(function, *signed.args, sender=node.operator))
         if done is not None:
             self.nodes[n] = node
-            self.key_owners[node.hot_key.address] = n
 
     def list_as(
         self, who: int | None, right: Any, only: str, expected: Callable[[], None], function: str, *args: Any
@@ -127,7 +126,7 @@ class CourtPlay(RuleBasedStateMachine):
 
     def reveal_to(self, n: int, evidence: tuple[Any, ...]) -> None:
         challenger, now_s, announced = self.world.accounts[n], self.now_s, self.hash_of(evidence)
-        made, signature, header, seen, _ = self.offers[evidence[1]]
+        made, signature, header, seen = self.offers[evidence[1]]
         salt = bytes(31) + bytes([n])
         amounts: list[int] = []
         if evidence[0] == "single":
@@ -137,7 +136,7 @@ class CourtPlay(RuleBasedStateMachine):
             def expected() -> None:
                 amounts.append(self.model.reveal_blacklisted(n, announced, seen, evidence[2], now_s))
         else:
-            later, later_signature, later_header, later_seen, _ = self.offers[evidence[2]]
+            later, later_signature, later_header, later_seen = self.offers[evidence[2]]
             args = (made, signature, later, later_signature, later_header, salt)
             function = "revealEquivocation"
 

@@ -127,9 +127,9 @@ class BlacklistModel:
 
 
 class SignedOffer(NamedTuple):
-    """An offer as the model needs it. `operator`: whose hot key signed it; None: nobody's, -1: not even a signature."""
+    """An offer as the model needs it. `key`: the address that signed it, or None for what is no signature."""
 
-    operator: int | None
+    key: bytes | None
     root: bytes
     client: bytes
     price: int
@@ -149,12 +149,22 @@ class Account:
 
 
 @dataclass
+class HotKey:
+    """Whose it is, for ever, and since when it is replaced; 0: it is not."""
+
+    operator: int
+    retired_s: int = 0
+
+
+@dataclass
 class CourtModel:
     """Convictions, accounts and terms. Operators and challengers are numbers."""
 
     stakes: StakeModel
     blacklist: BlacklistModel
     regions: dict[int, list[tuple[int, bytes]]] = field(default_factory=dict)  # (since, region), the oldest first
+    keys: dict[bytes, HotKey] = field(default_factory=dict)
+    current: dict[int, bytes] = field(default_factory=dict)  # the key that each operator has declared
     accounts: dict[int, Account] = field(default_factory=dict)
     offences: dict[int, list[object]] = field(default_factory=dict)
     treasury: int = 0
@@ -167,6 +177,19 @@ class CourtModel:
 
     def of(self, challenger: int) -> Account:
         return self.accounts.setdefault(challenger, Account())
+
+    def use_key(self, operator: int, key: bytes, now_s: int) -> None:
+        """An operator signs with this key from now on; the one before is retired, and may come back."""
+        if self.current.get(operator, key) != key:
+            self._retire(self.current[operator], now_s)
+        self.current[operator] = key
+        self.keys[key] = HotKey(operator)
+
+    def retire_of_the_gone(self, now_s: int) -> None:
+        """Whoever is no node any more has retired its key."""
+        for operator, key in self.current.items():
+            if not self.stakes.of(operator).registered:
+                self._retire(key, now_s)
 
     def commit(self, challenger: int, announced: object, now_s: int) -> int:
         """Returns what had to be paid in."""
@@ -195,8 +218,8 @@ class CourtModel:
     ) -> int:
         """Returns the amount that is slashed."""
         account = self._opened(challenger, announced, now_s)
-        operator = self._operator_of(offer)
         self._check_age(offer, now_s)
+        operator = self._operator_of(offer, offer.timestamp_s)
         region, since_s = self._region_at(operator, offer.timestamp_s)
         if scope != EVERYWHERE and (region != scope or offer.timestamp_s < since_s + REGION_GRACE_S):
             raise Refused("OtherRegion")
@@ -216,10 +239,10 @@ class CourtModel:
             raise Refused("SamePrice")
         if later.block - earlier.block > self.rate_window:
             raise Refused("OutsideRateWindow")
-        operator = self._operator_of(later)
-        if self._operator_of(earlier) != operator:
-            raise Refused("DifferentOperators")
         self._check_age(later, now_s)
+        operator = self._operator_of(later, later.timestamp_s)
+        if self._operator_of(earlier, later.timestamp_s) != operator:
+            raise Refused("DifferentOperators")
         self._region_at(operator, later.timestamp_s)
         return self._convict(account, operator, later.timestamp_s // DAY_S, now_s)
 
@@ -232,6 +255,9 @@ class CourtModel:
 
     # --- inside ---
 
+    def _retire(self, key: bytes, now_s: int) -> None:
+        self.keys[key].retired_s = self.keys[key].retired_s or now_s
+
     def _opened(self, challenger: int, announced: object, now_s: int) -> Account:
         account = self.of(challenger)
         if not account.bond or account.announced != announced:
@@ -242,12 +268,15 @@ class CourtModel:
             raise Refused("TooLate")
         return account
 
-    def _operator_of(self, offer: SignedOffer) -> int:
-        if offer.operator == -1:
+    def _operator_of(self, offer: SignedOffer, then_s: int) -> int:
+        if offer.key is None:
             raise Refused("BadSignature")
-        if offer.operator is None:
+        key = self.keys.get(offer.key)
+        if key is None:
             raise Refused("UnknownHotKey")
-        return offer.operator
+        if key.retired_s and then_s >= key.retired_s:
+            raise Refused("HotKeyRetired")
+        return key.operator
 
     def _check_age(self, offer: SignedOffer, now_s: int) -> None:
         if now_s - offer.timestamp_s > self.age_s:
@@ -268,6 +297,7 @@ class CourtModel:
         bps = LADDER_BPS[min(len(known), 2)]
         known.append(offence)
         amount = self.stakes.slash(operator, bps, now_s)
+        self.retire_of_the_gone(now_s)
         reward = amount * self.reward_bps // 10_000
         account.units += reward
         self.treasury += amount - reward

@@ -83,6 +83,7 @@ class CourtMachine(CourtPlay):
         }
         expected, args = acts[what]
         self.both(expected, lambda: registry.transact(what, *args, sender=node.operator))
+        self.model.retire_of_the_gone(now_s)
         return None
 
     # --- the blacklist ---
@@ -168,11 +169,11 @@ class CourtMachine(CourtPlay):
         key = self.nodes[n].hot_key if kind != "stranger" else key_of("stranger")
         domain_of = court if kind != "other court" else self.world.registry.address
         signature = key.sign(offer_digest(domain_of, made))
-        owner = self.key_owners.get(key.address) if kind != "other court" else None
+        signer: bytes | None = key.address if kind != "other court" else bytes(20)  # who that would be, nobody knows
         if kind == "high s":
-            signature, owner = high_s(signature), -1
-        seen = SignedOffer(owner, root, client, price, header.number, header.timestamp_s)
-        self.offers.append((made, signature, header.encoded, seen, key.address))
+            signature, signer = high_s(signature), None
+        seen = SignedOffer(signer, root, client, price, header.number, header.timestamp_s)
+        self.offers.append((made, signature, header.encoded, seen))
 
     # --- the court ---
 
