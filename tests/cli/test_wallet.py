@@ -43,7 +43,7 @@ def test_another_program_can_open_it(owner: Person) -> None:
 def test_a_keystore_of_another_program_is_imported_with_its_password(owner: Person) -> None:
     from eth_account import Account
 
-    keystore = Account.encrypt(FIRST_SECRET, PASSWORD, kdf="pbkdf2", iterations=1000)
+    keystore = Account.encrypt(int(FIRST_SECRET, 16), PASSWORD, kdf="pbkdf2", iterations=1000)
     (owner.home / "theirs.json").write_text(json.dumps(keystore))
     (owner.home / "theirs.json").chmod(0o600)
     assert owner.run("wallet", "import", "theirs.json", "--json").json["address"] == FIRST
