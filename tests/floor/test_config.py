@@ -57,6 +57,13 @@ def test_the_data_folder_comes_from_the_flag_then_the_environment(tmp_path: Path
         ('[store]\nquota_bytes = "5 apples"', "store.quota_bytes"),
         ('[quic]\nrelay = "http://insecure.example"', "quic.relay"),
         ("[quic]\nadvertise = 7", "quic.advertise"),
+        ('[chain]\nrpc = "localhost:8545"', "chain.rpc"),
+        ('[chain]\nrpc = "ftp://x"', "chain.rpc"),
+        ('[chain]\nnetwork = "Base Mainnet"', "chain.network"),
+        ("[chain]\nconfirmations = 0", "chain.confirmations"),
+        ("[chain]\nconfirmations = true", "chain.confirmations"),
+        ('[chain]\nconfirmations = "many"', "chain.confirmations"),
+        ("[chain]\nwallet = 7", "chain.wallet"),
         ('[quic]\nadvertise = ["x"]', "quic.advertise"),
         ("[peers]\nlan = 3", "peers.lan"),
         ("[peers]\nknown = [1]", "peers.known"),
@@ -126,3 +133,15 @@ def test_a_size_beyond_all_disks_is_refused() -> None:
     for text in ("9" * 400, "1e9", "2000000000 GiB", "٣MB"):
         with pytest.raises(ValueError, match=r"size is|any disk"):
             parse_size_bytes(text)
+
+
+def test_the_chain_is_the_dev_chain_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    config = loaded(tmp_path)
+    assert (config.chain.network, config.chain.rpc) == ("dev", "http://127.0.0.1:8545")
+    assert (config.chain.confirmations, config.wallet_file) == (None, tmp_path / "wallet.json")
+    toml = (
+        '[chain]\nnetwork = "base"\nrpc = "https://rpc.example/key?x=1"\nconfirmations = 7\nwallet = "/w/mine.json"\n'
+    )
+    config = loaded(tmp_path, toml, environment={"NEARCAST_CHAIN_CONFIRMATIONS": "9"})
+    assert (config.chain.network, config.chain.rpc) == ("base", "https://rpc.example/key?x=1")
+    assert (config.chain.confirmations, config.wallet_file) == (9, Path("/w/mine.json"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PANEL = "The chain: money, nodes, rules"  # where `nearcast --help` lists these groups
 
 Chain = Annotated[
-    str | None, typer.Option("--chain", metavar="NAME", help="Which chain: dev, base, base-sepolia, …  [default: dev]")
+    str | None, typer.Option("--chain", metavar="NAME", help="Which chain: dev, which is meant without it, base, …")
 ]
 Rpc = Annotated[
     str | None, typer.Option("--rpc", metavar="URL", help="Its JSON-RPC endpoint; else nearcast devchain's.")

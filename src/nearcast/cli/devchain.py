@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nearcast.cli.chain_options import PANEL
 from nearcast.cli.options import Call, command
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ BlockTime = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    @command(app, "devchain")
+    @command(app, "devchain", panel=PANEL)
     def devchain(
         call: Call, port: Port = DEFAULT_PORT, state: State = None, reset: Reset = False, block_time: BlockTime = None
     ) -> None:

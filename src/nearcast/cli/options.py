@@ -120,12 +120,12 @@ def keep_globals(
 
 
 def command(
-    app: typer.Typer, name: str, *, preparing: Callable[..., Any] | None = None
+    app: typer.Typer, name: str, *, preparing: Callable[..., Any] | None = None, panel: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Registers `function(call, ...)` as a command; typer sees its own parameters and the four that all have.
 
     A group of commands with more in common says so with `preparing(call, ...)`: its parameters become options of the
-    command too, and what it returns is what the function gets in place of the call.
+    command too, and what it returns is what the function gets in place of the call. `panel`: where --help lists it.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -144,7 +144,7 @@ def command(
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what inspect itself looks for
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(name, cls=PlainCommand)(run)
+        app.command(name, cls=PlainCommand, rich_help_panel=panel)(run)
         return function
 
     return register
