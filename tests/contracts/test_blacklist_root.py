@@ -1,8 +1,10 @@
 """A reader gets the whole list in pages and computes its root again; any order of changes, against a plain model."""
 
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
+import pytest
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from hypothesis import given
@@ -126,6 +128,19 @@ def test_any_order_of_changes_gives_the_list_and_the_root_of_the_model(steps: li
                 counts = not row.removed and row.effective_at <= at and (row.lapses_at == 0 or at < row.lapses_at)
                 if at >= 0:
                     assert world.blacklist.call("countsAt", *key, at) is counts
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_rows_go_in_any_order(world: World, order: tuple[int, ...]) -> None:
+    for root in ROOTS[:3]:
+        world.blacklist.transact("add", root, EVERYWHERE, COPYRIGHT, sender=world.timelock)
+    left = set(ROOTS[:3])
+    for place in order:
+        world.blacklist.transact("remove", ROOTS[place], EVERYWHERE, sender=world.timelock)
+        left.remove(ROOTS[place])
+        rows = rows_of(world)
+        assert {row.digest for row in rows} == left
+        assert world.blacklist.call("snapshot").root == root_of(rows)
 
 
 def test_the_root_knows_every_field_of_a_row(world: World) -> None:
