@@ -190,6 +190,16 @@ def test_a_killed_registration_and_a_killed_bond_are_found(payer: Person, chain:
     assert balance_units(payer) == START_UNITS - added["bonded_units"]
 
 
+def test_what_was_done_but_never_told_is_not_done_again(payer: Person, chain: Chain, proxy: Proxy) -> None:
+    entered = payer.run(*REGISTER, "--json").json
+    proxy.holds_after_receipt = True
+    killed_while_sending(payer, proxy, "node", "bond", "5")
+    added = payer.run("node", "bond", "5", "--json").json
+    assert added["bonded_units"] == entered["bonded_units"] + 5_000_000
+    assert added["transaction"]["found"] is True
+    assert payer.run("node", "bond", "5", "--json").json["bonded_units"] == added["bonded_units"] + 5_000_000
+
+
 def test_a_lost_transaction_leaves_no_gap_for_the_next(payer: Person, chain: Chain, proxy: Proxy) -> None:
     proxy.swallows_transactions = True
     wallet = address_of(payer)

@@ -37,6 +37,7 @@ class Session:
     deployment: "Deployment"
     rpc: "JsonRpc"
     head: "Block"
+    untold: list[bytes] = field(default_factory=list)  # hashes of transactions that are done, not yet said to be
     _signer: "Signer | None" = field(default=None, repr=False)
 
     @property
@@ -147,10 +148,13 @@ async def chain_session(call: ChainCall) -> AsyncIterator[Session]:
 
 def run_session(call: ChainCall, work: Callable[[Session], Awaitable[Result]]) -> Result:
     """Run a command's work in a session of its own."""
+    from nearcast.cli.transacting import tell
 
     async def running() -> Result:
         async with chain_session(call) as session:
-            return await work(session)
+            result = await work(session)
+            tell(session)
+            return result
 
     try:
         return asyncio.run(running())

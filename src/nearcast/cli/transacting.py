@@ -13,8 +13,11 @@ from nearcast.cli.amounts import count_text
 from nearcast.cli.dry_run import Cost, Plan, lines_of, transaction_of, value_of
 from nearcast.cli.hexwords import hash_text
 from nearcast.cli.money import ether_text
+from nearcast.cli.output import printable
+from nearcast.errors import ChainError
 
 if TYPE_CHECKING:
+    from nearcast.chain import transactions
     from nearcast.chain.rpc_types import Receipt
     from nearcast.chain.signing import Signer
     from nearcast.chain.transaction_journal import Attempt, TransactionJournal
@@ -76,13 +79,14 @@ async def resume(session: "Session") -> Sent | None:
             if attempt.state in _UNFINISHED and not attempt.is_told
         ]
         if not earlier:
+            await _finish_others(session, journal)
             return None
         attempt = earlier[0]
         name = session.contract_at(attempt.call.to) or ""
         if session.call.dry_run:
             session.output.note(f"  an earlier run sent {hash_text(attempt.hash)}: without --dry-run it is waited for")
             return None
-        sent = await _sender(session, journal, session.signer()).send(attempt.call, on_sent=_progress(session))
+        sent = await _send(session, journal, attempt.call)
         return Sent(name, sent.receipt, found=True)
 
 
@@ -97,8 +101,35 @@ async def transact(session: "Session", plan: Plan) -> Sent | None:
         if session.call.dry_run:
             await _show(session, plan, call, journal)
             return None
-        sent = await _sender(session, journal, session.signer()).send(call, on_sent=_progress(session))
+        sent = await _send(session, journal, call)
         return Sent(plan.contract, sent.receipt, sent.was_found)
+
+
+def tell(session: "Session") -> None:
+    """Note that the command has said how its transactions ended: from now on the same words mean another one."""
+    if session.untold:
+        with _journal(session) as journal:
+            for transaction_hash in session.untold:
+                journal.tell(transaction_hash)
+
+
+async def _finish_others(session: "Session", journal: "TransactionJournal") -> None:
+    """What other runs left under way comes first: what this one signs builds on how that ends."""
+    others = journal.live(session.wallet_address)
+    if not others or session.call.dry_run:
+        return
+    session.output.note(f"  bringing {count_text(len(others), 'earlier transaction')} to an end first")
+    for outcome in await _sender(session, journal, session.signer()).resume():
+        if isinstance(outcome, ChainError):
+            session.output.note(f"  {printable(outcome.message)}")
+    await session.refresh()
+
+
+async def _send(session: "Session", journal: "TransactionJournal", call: "Call") -> "transactions.Sent":
+    sender = _sender(session, journal, session.signer())
+    sent = await sender.send(call, on_sent=_progress(session), tell=False)
+    session.untold.append(sent.hash)
+    return sent
 
 
 async def lend_ether(session: "Session", wallet: bytes, wei: int) -> None:
