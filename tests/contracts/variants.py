@@ -136,3 +136,63 @@ SETTLEMENT: Final = (
         "        if (left == channel.totalClaimed) delete _channels[channelId];",
     ),
 )
+
+_C: Final = "court/Court.sol"
+_B: Final = "court/Blacklist.sol"
+
+COURT: Final = (
+    Variant(
+        "the same offence again and again",
+        _C,
+        "if (bonded + unbonding == 0 || record.has(key)) {",
+        "if (bonded + unbonding == 0) {",
+        needs_ir=True,
+    ),
+    Variant(
+        "the challenger gets all",
+        _C,
+        "uint256 reward = (amount * rewardBps()) / BPS;",
+        "uint256 reward = amount;",
+        needs_ir=True,
+    ),
+    Variant(
+        "the list is not asked",
+        _C,
+        "if (!IBlacklist(blacklist).countsAt(offer.root, scope, timestamp)) {",
+        "if (false) {",
+        needs_ir=True,
+    ),
+    Variant(
+        "one block beyond the window",
+        _C,
+        "if (blocks > rateWindowBlocks()) revert",
+        "if (blocks > rateWindowBlocks() + 1) revert",
+        needs_ir=True,
+    ),
+    Variant(
+        "a replaced key still speaks",
+        _C,
+        "if (retiredAt != 0 && timestamp >= retiredAt) revert",
+        "if (false) revert",
+        needs_ir=True,
+    ),
+    Variant(
+        "entries count at once",
+        _B,
+        "uint256 effectiveAt = block.timestamp + window;",
+        "uint256 effectiveAt = block.timestamp;",
+    ),
+    Variant(
+        "ratifying stamps anew",
+        _B,
+        "        record.lapsesAt = 0;\n",
+        "        record.lapsesAt = 0;\n        record.effectiveAt = uint40(block.timestamp);\n",
+    ),
+    Variant(
+        "a slash does not reach what unbonds",
+        "nodes/Registry.sol",
+        "queue.slash(amount - fromBonded);",
+        "amount = fromBonded;",
+        needs_ir=True,
+    ),
+)
