@@ -209,13 +209,19 @@ class CourtMachine(CourtPlay):
         self.challenge(n=n, one=len(self.offers) - 1, other=0, scope=scope, is_pair=False, wait=3_600, by=None)
 
     @rule(
-        n=ANY_CHALLENGER, of=ANY_OPERATOR, blocks=st.sampled_from([0, 1, 14, 15, 16]), price=st.sampled_from([200, 100])
+        n=ANY_CHALLENGER,
+        of=ANY_OPERATOR,
+        blocks=st.sampled_from([0, 1, 14, 15, 16]),
+        price=st.sampled_from([200, 200, 100]),
+        leaves=st.booleans(),
     )
-    def ask_twice(self, n: int, of: int, blocks: int, price: int) -> None:
-        """Two offers some blocks apart, and who takes both to court at once."""
+    def ask_twice(self, n: int, of: int, blocks: int, price: int, leaves: bool) -> None:
+        """Two offers some blocks apart, and who takes both to court at once; the node may be leaving by then."""
         self.offer(n=of, root=ROOTS[0], client=CLIENTS[0], price=100, back=0, kind="hot key")
         self.world.mine(blocks)
         self.offer(n=of, root=ROOTS[0], client=CLIENTS[0], price=price, back=0, kind="hot key")
+        if leaves:
+            self.stake(n=of, what="deregister", units=0)
         last = len(self.offers) - 1
         self.challenge(n=n, one=last - 1, other=last, scope=EVERYWHERE, is_pair=True, wait=3_600, by=None)
 

@@ -1,7 +1,7 @@
 """The machines can fail: each of these contracts is broken in one place, and the machine must find out.
 
-Quick runs try a few; the compiler takes seconds for each, a quarter of a minute for the court, so the others are for the
-nightly profile: `HYPOTHESIS_PROFILE=nightly pytest tests/contracts/test_machines_find_faults.py`.
+Quick runs try a few. The compiler takes seconds for each, a quarter of a minute for the court, so the others are for
+the nightly profile: `HYPOTHESIS_PROFILE=nightly pytest tests/contracts/test_machines_find_faults.py`.
 """
 
 from typing import Any
