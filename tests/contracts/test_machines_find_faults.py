@@ -15,7 +15,7 @@ from tests.contracts.test_machine_settlement import SettlementMachine
 from tests.contracts.variants import COURT, SETTLEMENT, Variant, compile_variants
 from tests.contracts.world import World
 
-from nearcast.chain.artifacts import Artifact
+from nearcast.chain.artifacts import Artifact, artifact
 
 TRIED = SETTLEMENT + COURT if is_nightly() else SETTLEMENT[:4]
 
@@ -58,3 +58,10 @@ def test_a_broken_contract_is_found(variant: Variant, compiled: dict[str, Artifa
     machine = settlement_machine(broken) if is_settlement else court_machine(broken)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(machine, settings=hunt_settings(150 if is_settlement else 600))
+
+
+@pytest.mark.parametrize("name", ["BatchSettlement", "Court", "Blacklist", "Registry"])
+def test_the_packaged_contract_passes_on_the_same_stage(name: str) -> None:
+    """Else it would be the stage that is found, not the fault."""
+    machine = (settlement_machine if name == "BatchSettlement" else court_machine)(artifact(name))
+    run_state_machine_as_test(machine, settings=hunt_settings(5))
