@@ -77,7 +77,7 @@ BLACKLIST: Final[dict[str, Sentence]] = {
 }
 
 COURT: Final[dict[str, Sentence]] = {
-    "AlreadyCommitted": ("this commitment was made before", "use another salt"),
+    "AlreadyCommitted": ("a commitment is open until {revealUntil} (unix time)", "reveal it, or forfeit it, first"),
     "BadSignature": ("the offer's signature is not valid", None),
     "BlockUnavailable": (
         "the chain no longer knows the hash of block {blockNumber}",
@@ -87,12 +87,11 @@ COURT: Final[dict[str, Sentence]] = {
     "EvidenceOutlivesUnbonding": ("evidence must age sooner than a bond is paid out", None),
     "EvidenceTooOld": ("the evidence is older than {maxEvidenceAge} seconds", None),
     "HeaderMismatch": ("the block header is not the one that the offer names", None),
-    "NoCommitment": ("{challenger} made no such commitment", "commit first, with this evidence and salt"),
+    "NoCommitment": ("{challenger} has no such commitment open", "commit first, with this evidence and salt"),
     "NotANodeThen": ("{operator} had no registered node when the offer was made", None),
     "NotCanonical": ("block {blockNumber} of the chain has another hash", None),
     "NotComparable": ("the two offers are not for the same content and client", None),
     "NotListedThen": ("the content was not on the list when it was offered", None),
-    "NothingOwed": ("the court owes {account} nothing", None),
     "OtherRegion": ("the entry counts in {scope}, where the node was not", None),
     "OutsideRateWindow": (
         "the offers are {blocks} blocks apart, and a node may change its price after {rateWindowBlocks}",
@@ -104,9 +103,9 @@ COURT: Final[dict[str, Sentence]] = {
     "TooLate": ("the evidence had to be revealed before {revealUntil} (unix time)", "commit again"),
     "TooManyBlocks": ("{count} blocks at once are too many, {most} are allowed", None),
     "UnknownHotKey": ("{hotKey}, which signed the offer, is no node's hot key", None),
+    "HotKeyRetired": ("the hot key {hotKey} was retired before that block (at unix time {retiredAt})", None),
+    "NotAHeader": ("what should be a block header is none", None),
     "WrongBlockNumber": ("the header is of block {inHeader}, the offer names {inOffer}", None),
-    "FieldNotPresentInBlockHeader": ("the block header lacks a field", None),
-    "RLPInvalidEncoding": ("the block header is not well encoded", None),
 }
 
 GOVERNANCE: Final[dict[str, Sentence]] = {
