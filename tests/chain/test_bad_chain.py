@@ -112,6 +112,17 @@ def _changed(**changes: Any) -> Callable[[Any, Honest], Any]:
     return lambda params, honest: {**honest(), **changes}
 
 
+async def _ask(rpc: JsonRpc, method: str, block_hash: bytes) -> object:
+    match method:
+        case "eth_getBlockByNumber":
+            return await rpc.block(1)
+        case "eth_getBlockByHash":
+            return await rpc.block(block_hash)
+        case "eth_getTransactionReceipt":
+            return await rpc.receipt(HASH)
+    return await rpc.transaction(HASH)
+
+
 X32, X20 = "0x" + "77" * 32, "0x" + "77" * 20
 
 
@@ -136,15 +147,7 @@ def test_something_else_than_was_asked_for(method: str, changes: dict[str, Any],
         assert block is not None
         served.twists[method] = _changed(**changes)
         with pytest.raises(ChainError, match=words):
-            match method:
-                case "eth_getBlockByNumber":
-                    await rpc.block(1)
-                case "eth_getBlockByHash":
-                    await rpc.block(block.hash)
-                case "eth_getTransactionReceipt":
-                    await rpc.receipt(HASH)
-                case _:
-                    await rpc.transaction(HASH)
+            await _ask(rpc, method, block.hash)
 
     run(test)
 

@@ -98,6 +98,7 @@ class Watch:
         head = await self._rpc.head()
         spent = await self._nonce_is_spent(head)  # asked before the receipts: what spent it has one by then
         attempts = self._journal.of_nonce(self._attempt.sender, self._attempt.nonce)
+        contradictions_before = self._contradictions
         for attempt in attempts:
             receipt = await self._receipt(attempt)
             if receipt is not None:
@@ -109,6 +110,8 @@ class Watch:
                     self._journal.set_state(attempt.hash, State.MINED, *place)
                 return None
         self._is_mined = False
+        if self._contradictions > contradictions_before:
+            return None  # the endpoint is between two chains, or lies; either way it says nothing about the nonce
         await self._take_back(attempts)
         if spent:
             for attempt in attempts:
@@ -122,7 +125,9 @@ class Watch:
     async def _receipt(self, attempt: Attempt) -> Receipt | None:
         """The receipt, if its block is on the chain."""
         receipt = await self._rpc.receipt(attempt.hash)
-        if receipt is None or await self._rpc.still_has(receipt.block_number, receipt.block_hash):
+        if receipt is None:
+            return None
+        if await self._rpc.still_has(receipt.block_number, receipt.block_hash):
             self._contradictions = 0
             return receipt
         self._contradictions += 1
