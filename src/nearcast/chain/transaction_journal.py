@@ -162,8 +162,8 @@ class TransactionJournal:
             signed.hash, attempt.sender, signed.nonce, call.intent, call.to, str(call.value), call.data, signed.raw,
             str(signed.fees.fee_max_wei), str(signed.fees.tip_max_wei), signed.gas, attempt.state, None, None, 0,
         )  # fmt: skip
-        # The same call with the same nonce and fees is the same transaction, bit by bit: one that was refused, or that a
-        # development chain forgot when it began anew, is given another chance under the new intent.
+        # The same call with the same nonce and fees is the same transaction, bit by bit: one that was refused, or that
+        # a development chain forgot when it began anew, is given another chance under the new intent.
         self._database.execute(
             f"INSERT INTO attempt ({_COLUMNS}) VALUES ({', '.join('?' * len(row))}) ON CONFLICT (hash) DO UPDATE SET"
             " intent = excluded.intent, state = excluded.state, block_number = NULL, block_hash = NULL, is_told = 0",
