@@ -94,7 +94,7 @@ class AddressInUseError(NearcastError):
 
 
 class ChainError(NearcastError):
-    """The chain cannot be relied upon: another chain than the configured one, or an endpoint that contradicts itself."""
+    """The chain cannot be relied upon: another one than the configured, or an endpoint that contradicts itself."""
 
     exit_code = 11
 
