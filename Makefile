@@ -47,6 +47,7 @@ slither: install ## Analyse the contracts with slither; every finding is answere
 	@bash scripts/slither.sh
 
 bench: install system ## Print every figure beside its rival and write bench/results.json (ONLY=name for one row)
+	@bash scripts/interop-tools.sh
 	@$(BIN)/python -m bench.run $(if $(ONLY),--only $(ONLY))
 
 interop: install system slither ## Run the suites that use other people's programs, and slither
