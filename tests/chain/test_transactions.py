@@ -5,14 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.chain.devchains import signed
 from tests.chain.endpoint import Endpoint, HangUpError, Honest, RefuseError, run
 from tests.chain.senders import PAYEE, PAYER, pay, purse, received_units
 
 from nearcast.chain.devchain.addresses import ALLOWANCE_COLLECTOR, TOKEN
-from nearcast.chain.devchain.transactions import decode
 from nearcast.chain.fees import GWEI, FeePolicy
 from nearcast.chain.rpc import JsonRpc
 from nearcast.chain.rpc_wire import RpcError
@@ -20,16 +17,6 @@ from nearcast.chain.signing import Signer
 from nearcast.chain.transaction_journal import State, TransactionJournal
 from nearcast.chain.transaction_signing import Call, Fees, Spend, sign_transaction
 from nearcast.errors import ChainError, FundsError, RevertedError, StoreError, UnavailableError
-
-
-@given(st.integers(0, 2**64 - 1), st.integers(0, 2**40), st.integers(0, 2**100), st.binary(max_size=300), st.booleans())
-def test_what_is_signed_is_what_a_chain_reads(nonce: int, fee: int, value: int, data: bytes, tips: bool) -> None:
-    fees = Fees(fee, fee if tips else 0)
-    made = sign_transaction(Signer(PAYER.secret), 31337, nonce, Call(TOKEN, data, value), gas=21_000, fees=fees)
-    read = decode(made.raw, 31337)
-    assert (read.hash, read.sender, read.nonce, read.to) == (made.hash, PAYER.address, nonce, TOKEN)
-    assert (read.value, read.data, read.gas, read.fee_max_wei) == (value, data, 21_000, fee)
-    assert read.priority_fee_max_wei == fees.tip_max_wei
 
 
 def test_it_is_sent_and_its_receipt_comes_back(tmp_path: Path) -> None:
