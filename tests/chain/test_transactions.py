@@ -318,6 +318,20 @@ def test_a_gap_below_what_waits_is_filled_after_a_restart(tmp_path: Path) -> Non
     run(test, automine=False)
 
 
+def test_whoever_waits_above_a_gap_fills_it(tmp_path: Path) -> None:
+    async def test(served: Endpoint, rpc: JsonRpc) -> None:
+        with purse(rpc, tmp_path) as ours:
+            with pytest.raises(UnavailableError):
+                await ours.sender(patience_s=0.0).send(pay(intent="a"))
+            served.chain.pool.remove(ours.sender().unfinished()[0].hash)
+            ours.time.meanwhile = lambda sleeps: served.chain.mine()
+            sent = await ours.sender().send(pay(intent="b"))
+            assert (sent.attempt.nonce, sent.was_found) == (1, False)
+        assert await received_units(rpc) == 10
+
+    run(test, automine=False)
+
+
 def test_a_transaction_that_failed_in_its_block_says_why(tmp_path: Path) -> None:
     async def test(served: Endpoint, rpc: JsonRpc) -> None:
         with purse(rpc, tmp_path) as ours:
