@@ -8,7 +8,7 @@ from eth_typing import Address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.chain.devchain import rlp as ours
+from nearcast.chain import rlp as ours
 from nearcast.chain.devchain.engine import (
     SYSTEM_CONTRACTS,
     Account,

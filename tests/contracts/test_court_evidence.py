@@ -19,7 +19,7 @@ from tests.contracts.court_stage import (
 from tests.contracts.registrations import node_of, send, sign
 from tests.contracts.world import DAY_S, World
 
-from nearcast.chain.devchain import rlp
+from nearcast.chain import rlp
 from nearcast.chain.devchain.cells import CODE
 from nearcast.chain.eip712 import Domain
 from nearcast.chain.evidence import EVERYWHERE, BlacklistedOffer, BlockHeader

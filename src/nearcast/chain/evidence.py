@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nearcast.chain.devchain import rlp
+from nearcast.chain import rlp
 from nearcast.chain.eip712 import ZERO_ADDRESS, Domain, address_word, bytes32_word, keccak, uint_word
 from nearcast.chain.fields import hex_field, object_of
 from nearcast.chain.offers import Offer

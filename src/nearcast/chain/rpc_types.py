@@ -12,7 +12,7 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from nearcast.chain.devchain import rlp
+from nearcast.chain import rlp
 from nearcast.errors import ChainError
 
 _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})")

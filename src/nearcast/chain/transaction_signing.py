@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from nearcast.chain.devchain import rlp
+from nearcast.chain import rlp
 from nearcast.chain.eip712 import keccak
 from nearcast.chain.signing import Signer
 

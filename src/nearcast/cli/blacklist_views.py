@@ -1,17 +1,15 @@
 """What `nearcast blacklist list` and `check` show."""
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from nearcast.cli.blacklist import EVERYWHERE, REASONS
-from nearcast.cli.blacklist_root import root_of
 from nearcast.cli.hexwords import hash_text, region_text
 from nearcast.cli.moments import due_text, moment_text
-from nearcast.errors import ChainError
 
 if TYPE_CHECKING:
     from nearcast.cli.chain_session import Session
 
-PAGE = 500  # entries of a call: 96 kB of answer
 SOURCES = ("governance", "guardian", "region")  # IBlacklist.Source, in its order
 
 
@@ -23,12 +21,12 @@ def reason_text(reason: int) -> str:
 
 async def show_list(session: "Session", region: bytes | None) -> None:
     """The live entries, of one region or all."""
-    version, root, count = await session.read("Blacklist", "snapshot")
-    found = await session.pages("Blacklist", "count", "entries", size=PAGE)
-    if len(found) != count or root_of(found) != root:
-        raise ChainError("the endpoint's list does not meet the contract's root", fix="ask another one with --rpc")
-    rows = [_row(*entry) for entry in found if region is None or entry[1] in (region, EVERYWHERE)]
-    value = {"version": version, "root": hash_text(root), "count": count, "entries": rows}
+    from nearcast.chain.bindings.blacklist import Blacklist
+
+    snapshot, found = await Blacklist(session.rpc, session.address_of("Blacklist")).sync(session.head.number)
+    wanted = [entry for entry in found or [] if region is None or entry.scope in (region, EVERYWHERE)]
+    rows = [_row(*astuple(entry)) for entry in wanted]
+    value = {"version": snapshot.version, "root": hash_text(snapshot.root), "count": snapshot.count, "entries": rows}
     lines = [_line(session, row) for row in rows] or ["nothing is listed"]
     session.output.result(value, lines=lines, essential=[row["digest"] for row in rows])
 

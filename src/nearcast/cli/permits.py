@@ -9,22 +9,16 @@ if TYPE_CHECKING:
     from nearcast.cli.chain_session import Session
 
 PERMIT_VALID_S = 3600  # as deposits: long past any wait for a block
-_TYPE = "Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"
 
 
 async def permit_call(session: "Session", amount_units: int) -> bytes:
     """Calldata of Registry.permit for `amount_units` of the wallet's token."""
     from nearcast.chain.abi import contract
-    from nearcast.chain.deposits import usdc_domain
-    from nearcast.chain.eip712 import address_word, keccak, type_hash, uint_word
+    from nearcast.chain.bindings.token import Token
 
-    signer = session.signer()
-    token, registry = session.address_of("TestUSDC"), session.address_of("Registry")
-    nonce = await session.read("TestUSDC", "nonces", signer.address)
+    signer, registry = session.signer(), session.address_of("Registry")
     deadline_s = session.now_s + PERMIT_VALID_S
-    fields = address_word(signer.address) + address_word(registry)
-    fields += uint_word(amount_units, 256) + uint_word(nonce, 256) + uint_word(deadline_s, 256)
-    domain = usdc_domain(session.chain_id, token, await session.read("TestUSDC", "name"))
-    signature = signer.sign(domain.digest(keccak(type_hash(_TYPE) + fields)))
+    token = Token(session.rpc, session.address_of("TestUSDC"))
+    signature = await token.sign_permit(signer, registry, amount_units, deadline_s)
     arguments = (signer.address, amount_units, deadline_s, signature[64], signature[:32], signature[32:64])
     return contract("Registry").encode_call("permit", arguments)

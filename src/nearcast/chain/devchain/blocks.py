@@ -7,7 +7,7 @@ from typing import Final
 
 from eth_hash.auto import keccak
 
-from nearcast.chain.devchain import rlp
+from nearcast.chain import rlp
 from nearcast.chain.devchain.machine import Log
 from nearcast.chain.devchain.transactions import LEGACY, Transaction
 from nearcast.chain.devchain.tries import EMPTY_ROOT, list_root

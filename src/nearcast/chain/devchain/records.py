@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nearcast.chain.devchain import rlp
+from nearcast.chain import rlp
 from nearcast.chain.devchain.blocks import Block, Header, Receipt
 from nearcast.chain.devchain.cells import CODE, LASTING, STORAGE, Change
 from nearcast.chain.devchain.machine import Log

@@ -9,7 +9,7 @@ from typing import Any, Final
 from coincurve import PublicKey
 from eth_hash.auto import keccak
 
-from nearcast.chain.devchain import rlp
+from nearcast.chain import rlp
 from nearcast.chain.devchain.machine import AccessList, Call
 from nearcast.errors import ChainError
 

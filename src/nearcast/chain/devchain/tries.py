@@ -6,7 +6,7 @@ from typing import Final
 from eth_hash.auto import keccak
 from trie.hexary import HexaryTrie
 
-from nearcast.chain.devchain import rlp
+from nearcast.chain import rlp
 from nearcast.chain.devchain.cells import BALANCE, CODE, NONCE, STORAGE, Cells, Change
 
 EMPTY_ROOT: Final = keccak(rlp.encode(b""))

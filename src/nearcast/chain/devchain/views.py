@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from nearcast.chain.devchain import blocks, rlp
+from nearcast.chain import rlp
+from nearcast.chain.devchain import blocks
 from nearcast.chain.devchain.blocks import Block, Receipt
 from nearcast.chain.devchain.logs import LoggedEvent, events
 from nearcast.chain.devchain.quantities import hex_data, hex_quantity
