@@ -56,6 +56,28 @@ class ChainConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentsConfig:
+    """Money, in units of 1e-6 USDC; in files, variables and flags as USDC ("0.01").
+
+    The market's price of a GiB is about 0.01 USDC (guess, from the lowest prices of CDNs and of deCDN).
+    """
+
+    price: int | None = None  # what this node asks per GiB; None: it serves for free
+    max_price: int = 50_000  # per GiB, the most that this node pays; guess: five times the market
+    fetch_cap: int = 1_000_000  # for one fetch; guess: 20 GiB at the dearest
+    day_cap: int = 5_000_000  # for one day (UTC), over all fetches
+    deposit: int = 1_000_000  # into a new channel; what is not used can be withdrawn
+    free_peers: tuple[str, ...] = ()  # endpoint ids that are served for free by a node that has a price
+    relay: bool = True  # fetch what is asked for and not here from others, for whoever pays
+    relay_at_loss: bool = False  # even where others ask more than this node does
+    keep_relayed: bool = True  # as cached content; false: dropped when nobody reads it any more
+    claim_threshold: int = 1_000_000  # claim when so much is pending, and the gas is at most a tenth of it
+    usdc_per_eth: int = 3_000_000_000  # to weigh gas against earnings; guess, nobody is asked
+    poll_s: int = 10  # how often the chain is looked at for withdrawals; their delay is 15 minutes at least
+    http: bool = False  # ask for money over HTTP, too (402, x402), from everybody but this machine
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     data_dir: Path
     store: StoreConfig = field(default_factory=StoreConfig)
@@ -63,6 +85,7 @@ class Config:
     quic: QuicConfig = field(default_factory=QuicConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)
     chain: ChainConfig = field(default_factory=ChainConfig)
+    payments: PaymentsConfig = field(default_factory=PaymentsConfig)
 
     @property
     def wallet_file(self) -> Path:
@@ -101,6 +124,15 @@ def parse_http_listen(value: Any) -> str:
     """`host:port`, or `host:port+` for that port or the next free one. Raises ValueError."""
     suffix = "+" if isinstance(value, str) and value.endswith("+") else ""
     return parse_host_port(value.removesuffix("+") if suffix else value) + suffix
+
+
+def parse_usdc_units(value: Any) -> int:
+    """`"0.01"` or `0.01` or `1` USDC -> units of 1e-6 USDC. Raises ValueError."""
+    text = f"{value:f}".rstrip("0") if isinstance(value, float) else str(value).strip()
+    match = re.fullmatch(r"([0-9]{1,9})(?:\.([0-9]{0,6}))?", text)
+    if isinstance(value, bool) or match is None:
+        raise ValueError("an amount is USDC with at most six decimals, like 0.01")
+    return int(match[1]) * 10**6 + int((match[2] or "").ljust(6, "0"))
 
 
 def load_config(
@@ -202,6 +234,12 @@ def _confirmations(value: Any) -> int:
     return int(value)
 
 
+def _seconds(value: Any) -> int:
+    if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,5}", str(value)):
+        raise ValueError("it is a number of seconds")
+    return int(value)
+
+
 def _network(value: Any) -> str:
     """Whether a network of that name is known, the chain's own room says."""
     if isinstance(value, str) and re.fullmatch("[a-z][a-z0-9-]{1,31}", value):
@@ -229,4 +267,17 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "chain.rpc": _rpc,
     "chain.confirmations": _confirmations,
     "chain.wallet": _file,
+    "payments.price": parse_usdc_units,
+    "payments.max_price": parse_usdc_units,
+    "payments.fetch_cap": parse_usdc_units,
+    "payments.day_cap": parse_usdc_units,
+    "payments.deposit": parse_usdc_units,
+    "payments.free_peers": _words,
+    "payments.relay": _boolean,
+    "payments.relay_at_loss": _boolean,
+    "payments.keep_relayed": _boolean,
+    "payments.claim_threshold": parse_usdc_units,
+    "payments.usdc_per_eth": parse_usdc_units,
+    "payments.poll_s": _seconds,
+    "payments.http": _boolean,
 }

@@ -6,19 +6,16 @@ identity.key   the endpoint's ed25519 key, by which others connect
 """
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearcast.cli.chain_options import ChainCall
-from nearcast.errors import NearcastError, WalletError
+from nearcast.errors import WalletError
 
 if TYPE_CHECKING:
     from nearcast.chain.signing import Signer
 
 DEV_NETWORK = "dev"
-HOT_KEY_FILE = "hot.key"
 SCRYPT_N_WITHOUT_PASSWORD = 2  # the least there is: an empty password protects nothing, so nobody waits for it
 
 
@@ -49,31 +46,6 @@ def has_no_password(path: Path) -> bool:
 
 def hot_key_file(call: ChainCall) -> Path:
     """Where this node's hot key is."""
+    from nearcast.chain.hot_key import HOT_KEY_FILE
+
     return call.config.data_dir / HOT_KEY_FILE
-
-
-def load_or_create_hot_key(path: Path) -> "Signer":
-    """The hot key at `path` (mode 0600, hexadecimal), made on first use. WalletError when it cannot be used."""
-    from nearcast.chain.durable import write_private
-
-    try:
-        if not path.exists():
-            with suppress(FileExistsError):  # another process was first: then its key is the key
-                write_private(path, os.urandom(32).hex().encode() + b"\n", replace=False)
-        return _load_hot_key(path)
-    except OSError as error:
-        raise WalletError(f"the hot key {path} cannot be used: {error.strerror}") from error
-
-
-def _load_hot_key(path: Path) -> "Signer":
-    from nearcast.chain.signing import Signer
-
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise WalletError(f"the hot key {path} can be read by others (mode {mode:o})", fix=f"chmod 600 {path}")
-    try:
-        return Signer(bytes.fromhex(path.read_text().strip()))
-    except (ValueError, NearcastError) as error:
-        raise WalletError(
-            f"{path} does not hold a hot key", fix=f"restore it from a backup, or move it away: mv {path} {path}.bad"
-        ) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from nearcast.cli.dry_run import Plan
 from nearcast.cli.hexwords import address_text
 from nearcast.cli.identity import IDENTITY_FILE
-from nearcast.cli.keyring import hot_key_file, load_or_create_hot_key
+from nearcast.cli.keyring import hot_key_file
 from nearcast.cli.money import usdc_text
 from nearcast.cli.output import printable
 from nearcast.cli.permits import permit_call
@@ -128,6 +128,8 @@ def _hot_key(session: "Session") -> "Signer":
     if session.call.dry_run and not path.exists():
         session.output.note("  this dry run makes up a hot key; the real one is made when it is needed")
         return Signer(os.urandom(32))
+    from nearcast.chain.hot_key import load_or_create_hot_key
+
     return load_or_create_hot_key(path)
 
 
