@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from nearcast.cli import options
-from nearcast.cli.options import Call, NoLan, Peers, Relay, command
+from nearcast.cli.money_options import MoneyCall, paying
+from nearcast.cli.options import NoLan, Peers, Relay, command
 
 LinkArgument = Annotated[str, typer.Argument(metavar="LINK|CID[/PATH]", help="What to get.")]
 Target = Annotated[
@@ -24,9 +25,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is at
 
 
 def register(app: typer.Typer) -> None:
-    @command(app, "get")
+    @command(app, "get", preparing=paying)
     def get(
-        call: Call,
+        call: MoneyCall,
         link: LinkArgument,
         path: Target = None,
         urls: From = None,
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
         """Fetch LINK from everybody who has it, verify every byte, and write it to PATH.
 
         PATH is the link's own name in this folder unless given. Interrupted, it goes on from there when started again.
+        Free holders are asked first. Where there are none, a wallet pays nodes for verified bytes, up to the caps.
         """
         from nearcast.naming.link import parse_link
 
@@ -48,4 +50,5 @@ def register(app: typer.Typer) -> None:
         from nearcast.cli.getting import run_get, wanted
 
         config = call.config(options.settings(relay=relay, peers=peers, no_lan=no_lan))
-        uvloop.run(run_get(call.output, config, wanted(link, path, urls or [], byte_range, overwrite=overwrite)))
+        wish = wanted(link, path, urls or [], byte_range, overwrite=overwrite)
+        uvloop.run(run_get(call, config, wish))

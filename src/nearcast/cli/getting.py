@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nearcast.cli.looking import unannounced
+from nearcast.cli.money_options import MoneyCall
 from nearcast.cli.output import Output, printable
 from nearcast.cli.publishing import amount_shown, interruptible
 from nearcast.cli.watching import report_fields, summary_lines, watched
@@ -35,6 +36,7 @@ from nearcast.keys import load_or_create_identity
 from nearcast.naming.link import Link, parse_link
 from nearcast.node import Node, run_node
 from nearcast.node.assembly import IDENTITY_FILE
+from nearcast.node.money import MoneyWish
 from nearcast.overlay.peers import parse_peer
 
 STANDARD_OUTPUT = Path("-")
@@ -121,12 +123,14 @@ def _parse_range(text: str) -> WantedRange:
     return WantedRange(first, last)
 
 
-async def run_get(output: Output, config: Config, wish: Wish) -> None:
+async def run_get(call: MoneyCall, config: Config, wish: Wish) -> None:
     """Fetch, write, and say so."""
+    output = call.output
+    money = MoneyWish(config, call.wallet(config, may_ask=True), pays=call.pays) if call.pays else None
     private_folder = wish.private_folder(config)
     holds_an_earlier_try = private_folder.is_dir()
     try:
-        async with _node_for(config, wish, private_folder) as (node, link):
+        async with _node_for(config, wish, private_folder, money) as (node, link):
             report = await _fetched(output, node, replace(wish, link=link))
             await _delivered(output, node, wish, report)
     except (NotFoundError, UsageError):  # nothing has come, or nothing is to come: there is nothing to go on from
@@ -146,21 +150,23 @@ def _discard(private_folder: Path) -> None:
 
 
 @asynccontextmanager
-async def _node_for(config: Config, wish: Wish, private_folder: Path) -> AsyncIterator[tuple[Node, Link]]:
+async def _node_for(
+    config: Config, wish: Wish, private_folder: Path, money: MoneyWish | None
+) -> AsyncIterator[tuple[Node, Link]]:
     """A node that only fetches, and the link with the running node among its holders if there is one."""
     link, config = wish.link, unannounced(config)
-    private = replace(config, data_dir=private_folder)
+    private = replace(config, data_dir=private_folder)  # the store's; keys and books of money stay where they are
     async with AsyncExitStack() as stack:
         if private_folder.is_dir():  # an earlier try fetched into it
-            yield await stack.enter_async_context(run_node(private, http=False, announce=False)), link
+            yield await stack.enter_async_context(run_node(private, http=False, announce=False, money=money)), link
             return
         try:
-            node = await stack.enter_async_context(run_node(config, http=False, announce=False))
+            node = await stack.enter_async_context(run_node(config, http=False, announce=False, money=money))
         except StoreLockedError:
             running = read_running(config.data_dir)
             if running is not None and running.peer:
                 link = replace(link, peers=(*link.peers, parse_peer(running.peer)))
-            node = await stack.enter_async_context(run_node(private, http=False, announce=False))
+            node = await stack.enter_async_context(run_node(private, http=False, announce=False, money=money))
         yield node, link
 
 

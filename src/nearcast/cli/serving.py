@@ -19,6 +19,7 @@ from nearcast.cli.traffic import Served, Traffic, terminal_columns
 from nearcast.config import Config
 from nearcast.gateways.http.request import RequestLine
 from nearcast.node import Node, run_node
+from nearcast.node.money import MoneyWish
 
 FETCH_SERVED_EVENT = "served"  # delivery/serve.py tells it for every fetch that another node made
 QUIET_S = 1.0  # a node fetches a file in many parts: they are one line, once no more has come for so long
@@ -83,10 +84,12 @@ class LiveLog:
 
 
 @asynccontextmanager
-async def serving(output: Output, config: Config) -> AsyncIterator[tuple[Node, LiveLog]]:
+async def serving(
+    output: Output, config: Config, money: MoneyWish | None = None
+) -> AsyncIterator[tuple[Node, LiveLog]]:
     """A node that serves, and its log."""
     log = LiveLog(output)
-    async with run_node(config, on_request=log.request) as node:
+    async with run_node(config, on_request=log.request, money=money) as node:
         node.telemetry.listen(log.event)
         yield node, log
 

@@ -20,6 +20,7 @@ from nearcast.keys import load_or_create_identity
 from nearcast.node.gateway import running_gateway
 from nearcast.node.lan import watch_lan
 from nearcast.node.limits import raise_descriptor_limit
+from nearcast.node.money import MoneyWish
 from nearcast.node.running import Node
 from nearcast.node.serving import accept_connections
 from nearcast.node.upkeep import keep_up
@@ -44,10 +45,12 @@ async def run_node(
     on_request: Callable[[RequestLine], None] | None = None,
     on_event: Callable[[FetchEvent], None] = _ignore_event,
     clock: Clock | None = None,
+    money: MoneyWish | None = None,
 ) -> AsyncIterator[Node]:
     """A node with everything started; on leaving, everything is stopped and durable.
 
     `http=False, announce=False` makes a client only: it fetches, serves nobody, and nobody is told that it is there.
+    `money`: with it the node may pay, and is paid if its configuration names a price.
     Raises StoreLockedError, StoreError, AddressInUseError, UsageError.
     """
     raise_descriptor_limit()

@@ -18,6 +18,7 @@ from nearcast.content.store import Store
 from nearcast.gateways.control.storing import state
 from nearcast.keys import Identity
 from nearcast.naming.link import Link
+from nearcast.node.money import Money
 from nearcast.overlay.peers import PeerBook
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Endpoint, PeerAddress
@@ -36,6 +37,7 @@ class Node:
     peers: PeerBook
     telemetry: Telemetry
     clock: Clock
+    money: Money | None = None
     http_url: str | None = None
     lan_http_urls: tuple[str, ...] = ()
 

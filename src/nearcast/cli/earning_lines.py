@@ -1,0 +1,29 @@
+"""What a node that asks for money says of it when it starts."""
+
+from typing import TYPE_CHECKING, Any
+
+from nearcast.cli.hexwords import address_text
+from nearcast.cli.money import usdc_text
+
+if TYPE_CHECKING:
+    from nearcast.node.money import Money
+
+
+def earning_lines(money: "Money | None") -> list[str]:
+    """For people: the price, and who is paid; nothing for a free node."""
+    if money is None or money.earning is None:
+        return []
+    price, receiver = usdc_text(money.earning.price_units_per_gib), address_text(money.earning.terms.receiver)
+    return [f"  Price         {price} per GiB, paid to {receiver}"]
+
+
+def earning_fields(money: "Money | None") -> dict[str, Any]:
+    """The same for programs."""
+    if money is None or money.earning is None:
+        return {}
+    earning = money.earning
+    return {
+        "price_units_per_gib": earning.price_units_per_gib,
+        "operator": address_text(earning.terms.receiver),
+        "chain": money.deployment.name,
+    }
