@@ -109,12 +109,14 @@ class PayeeAccount:
     def pay(self, units: int) -> int:
         """A voucher over `units` in all is on disk; by how much it is more than the one before (0 for an older one).
 
-        A voucher over more than we know to have delivered says that the payer received it: a node that was restarted
-        has forgotten the last of what it sent.
+        A voucher over more than we know to have delivered says that the payer received it after all: what was forgiven
+        too early, or what a node that was restarted has forgotten to have sent.
         """
         gained_units = max(0, units - self.paid_units)
         self.paid_units += gained_units
-        self.delivered_parts = max(self.delivered_parts, self.paid_units << PART_BITS)
+        unknown_parts = max(0, -self.unpaid_parts)
+        self.delivered_parts += unknown_parts
+        self.forgiven_parts = max(0, self.forgiven_parts - unknown_parts)
         return gained_units
 
     def reconcile(self, price_units_per_gib: int) -> bool:

@@ -2,7 +2,7 @@
 
 One stream per channel and connection carries the money of all fetches that name the channel. The payer opens it:
 
-    pay     {"p": "pay", "v": 1, "chain", "config": [7 fields of the channel], "units", "signature"}
+    pay     {"p": "pay", "v": 1, "chain", "config": [7 fields of the channel], "proof", "units", "signature"}
             <- {"ok": true, "units", "signature", "capacity"} or {"ok": false, "text"}
             -> {"units", "signature"}           a voucher, cumulative; as often as it pays
             -> {"stop": nonce}                  the fetch of this nonce is not wanted any more: send the end, no more
@@ -11,6 +11,10 @@ One stream per channel and connection carries the money of all fetches that name
 `units` 0 comes with an empty signature: nothing was promised yet. In the answer they are the newest voucher that the
 payee holds, so that a payer whose books are older than its own signature learns of it and can check that it is its own.
 
+A channel's config and its claimed vouchers are public, so naming one proves nothing: whoever could run up deliveries on
+another's channel would use up that payer's credit. `proof` is the voucher key's signature of a voucher over 0 units. It
+is worth nothing to anybody and known to nobody but the two who the channel is between.
+
 Invariants: whatever parses here has every field in its type and within its bound; unknown fields are ignored; what does
 not parse raises RemoteError and nothing else.
 """
@@ -18,8 +22,9 @@ not parse raises RemoteError and nothing else.
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nearcast.chain.signing import SIGNATURE_BYTES
-from nearcast.chain.vouchers import ChannelConfig
+from nearcast.chain.eip712 import Domain
+from nearcast.chain.signing import SIGNATURE_BYTES, Signer
+from nearcast.chain.vouchers import ChannelConfig, Voucher, channel_id, sign_voucher, verify_voucher
 from nearcast.errors import RemoteError, UsageError
 
 PROTOCOL: Final = "pay"
@@ -41,10 +46,11 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The payer shows its channel and its newest promise."""
+    """The payer shows its channel, that it holds the channel's voucher key (`proof_of`), and its newest promise."""
 
     chain_id: int
     config: ChannelConfig
+    proof: bytes
     promise: Promise
 
 
@@ -70,6 +76,17 @@ class Stop:
     nonce: bytes
 
 
+def proof_of(domain: Domain, config: ChannelConfig, signer: Signer) -> bytes:
+    """The 65 bytes that show a payee that we hold this channel's voucher key. The same ones every time."""
+    return sign_voucher(domain, Voucher(channel_id(domain, config), 0), signer)
+
+
+def is_proven(domain: Domain, hello: Hello) -> bool:
+    """Whether whoever said this holds the channel's voucher key."""
+    nothing = Voucher(channel_id(domain, hello.config), 0)
+    return verify_voucher(domain, nothing, hello.proof, hello.config.voucher_signer)
+
+
 def is_hello(value: Any) -> bool:
     """Whether a stream's first message begins this protocol."""
     return isinstance(value, dict) and value.get("p") == PROTOCOL and value.get("v") == VERSION
@@ -77,7 +94,8 @@ def is_hello(value: Any) -> bool:
 
 def hello_fields(hello: Hello) -> dict[str, Any]:
     config = list(hello.config.as_tuple())
-    return {"p": PROTOCOL, "v": VERSION, "chain": hello.chain_id, "config": config, **promise_fields(hello.promise)}
+    named = {"p": PROTOCOL, "v": VERSION, "chain": hello.chain_id, "config": config, "proof": hello.proof}
+    return {**named, **promise_fields(hello.promise)}
 
 
 def parse_hello(value: Any) -> Hello:
@@ -99,7 +117,8 @@ def parse_hello(value: Any) -> Hello:
         )
     except UsageError as error:
         raise RemoteError(error.message) from error
-    return Hello(_integer(fields.get("chain")), config, _promise(fields))
+    proof = _bytes(fields.get("proof"), SIGNATURE_BYTES)
+    return Hello(_integer(fields.get("chain")), config, proof, _promise(fields))
 
 
 def promise_fields(promise: Promise) -> dict[str, Any]:
