@@ -8,6 +8,7 @@ One SQLite file per chain, synced at every change; the configs in it can be had 
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from nearcast.chain.vouchers import ChannelConfig
 from nearcast.errors import StoreError, UsageError
 
 AMOUNT_UNITS_MAX = (1 << 63) - 1  # what SQLite holds in a number; all USDC there is are 2^56 units
+BUSY_S = 10.0  # how long one process waits for another's change, which takes milliseconds
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS channel (
     id BLOB PRIMARY KEY, payer BLOB NOT NULL, payer_authorizer BLOB NOT NULL, receiver BLOB NOT NULL,
@@ -56,10 +58,14 @@ class PlannedDeposit:
 
 
 class ChannelBook:
-    """Open it with `ChannelBook.open`. Two processes may have it open; each change is one transaction."""
+    """Open it with `ChannelBook.open`. Several processes may have it open, and any thread may call.
+
+    Each change is one transaction.
+    """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        self._lock = threading.Lock()
 
     @classmethod
     @contextmanager
@@ -68,8 +74,9 @@ class ChannelBook:
         with _disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
-            database = sqlite3.connect(path, isolation_level=None)
+            database = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             try:
+                database.execute("PRAGMA journal_mode = WAL")  # one sync of the disk for a voucher, and not three
                 database.execute("PRAGMA synchronous = FULL")
                 database.executescript(_SCHEMA)
                 yield cls(database)
@@ -79,13 +86,15 @@ class ChannelBook:
     def add(self, channel_id: bytes, config: ChannelConfig) -> None:
         """Write a channel down; one that is there stays as it is."""
         row = (channel_id, *config.as_tuple())
-        self._database.execute(
-            f"INSERT OR IGNORE INTO channel ({_CHANNEL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
-        )
+        self._change(f"INSERT OR IGNORE INTO channel ({_CHANNEL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def of_payer(self, payer: bytes) -> list[OwnChannel]:
         """Every channel that this address pays from."""
         return self._select("payer = ?", (payer,))
+
+    def of_authorizer(self, signer: bytes) -> list[OwnChannel]:
+        """Every channel whose vouchers this address signs in the payer's place."""
+        return self._select("payer_authorizer = ?", (signer,))
 
     def get(self, channel_id: bytes) -> OwnChannel | None:
         """The channel of that id, or None."""
@@ -97,9 +106,9 @@ class ChannelBook:
         UsageError for a channel that is not in the book: what is promised there could not be remembered.
         """
         _check_amount(units)
-        changed = self._database.execute(
+        changed = self._change(
             "UPDATE channel SET signed_units = max(signed_units, ?) WHERE id = ?", (units, channel_id)
-        ).rowcount
+        )
         if changed != 1:
             raise UsageError(f"the channel 0x{channel_id.hex()} is not in the book")
 
@@ -107,13 +116,13 @@ class ChannelBook:
         """Write down a deposit before it is signed; its channel must be in the book."""
         _check_amount(deposit.amount_units)
         row = (deposit.salt, deposit.channel_id, deposit.amount_units, deposit.valid_before_s, deposit.opens)
-        self._database.execute(
+        self._change(
             "INSERT INTO deposit (salt, channel, amount_units, valid_before_s, opens) VALUES (?, ?, ?, ?, ?)", row
         )
 
     def unfinished_deposits(self, payer: bytes) -> list[PlannedDeposit]:
         """Those whose end nobody has seen yet, the one that may happen longest first."""
-        rows = self._database.execute(
+        rows = self._rows(
             "SELECT deposit.channel, amount_units, deposit.salt, valid_before_s, opens FROM deposit"
             " JOIN channel ON channel.id = deposit.channel WHERE NOT is_done AND payer = ?"
             " ORDER BY valid_before_s DESC, deposit.salt",
@@ -126,13 +135,20 @@ class ChannelBook:
 
     def finish_deposit(self, deposit: PlannedDeposit) -> None:
         """It happened and its maker was told, or it never can happen."""
-        self._database.execute("UPDATE deposit SET is_done = 1 WHERE salt = ?", (deposit.salt,))
+        self._change("UPDATE deposit SET is_done = 1 WHERE salt = ?", (deposit.salt,))
 
     def _select(self, condition: str, values: tuple[Any, ...]) -> list[OwnChannel]:
-        rows = self._database.execute(
-            f"SELECT signed_units, {_CHANNEL_COLUMNS} FROM channel WHERE {condition} ORDER BY id", values
-        )
+        rows = self._rows(f"SELECT signed_units, {_CHANNEL_COLUMNS} FROM channel WHERE {condition} ORDER BY id", values)
         return [OwnChannel(channel_id, ChannelConfig(*fields), signed) for signed, channel_id, *fields in rows]
+
+    def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._lock:
+            return self._database.execute(query, values).fetchall()
+
+    def _change(self, statement: str, values: tuple[Any, ...]) -> int:
+        """How many rows it changed."""
+        with self._lock:
+            return self._database.execute(statement, values).rowcount
 
 
 def _check_amount(units: int) -> None:

@@ -1,0 +1,80 @@
+"""What may be spent: on a GiB, on one fetch, on one day. Pure.
+
+A cap is not only held against what was spent but against what was asked for as well: whoever asks a node for bytes that
+it could not pay for has cheated it. So whatever is asked for is set aside until it is here, in every pot that it would
+be paid out of: the fetch's, the day's, the channel's.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from nearcast.payments.credit import PART_BITS, parts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The payer's own bounds, in units (1e-6 USDC). `deposit_units`: what a new channel gets when nothing asks more."""
+
+    max_price_units_per_gib: int
+    fetch_cap_units: int
+    day_cap_units: int
+    deposit_units: int
+
+
+def day_text(unix_s: float) -> str:
+    """The day (UTC) that a moment belongs to, like 2026-11-21."""
+    return datetime.fromtimestamp(unix_s, UTC).date().isoformat()
+
+
+@dataclass(slots=True)
+class Pot:
+    """Money with an end. `left_parts` says how many parts are not spent; some of them may be set aside by holders."""
+
+    left_parts: Callable[[], int]
+    _aside: dict[Hashable, int] = field(default_factory=dict)
+
+    def free_parts(self, holder: Hashable) -> int:
+        """What `holder` may set aside in all, what it has set aside already counted. Never below 0."""
+        others = sum(self._aside.values()) - self._aside.get(holder, 0)
+        return max(0, self.left_parts() - others)
+
+    def set_aside(self, holder: Hashable, parts: int) -> None:
+        """From now on `holder` has so many parts set aside here, in place of what it had; with 0 it is forgotten."""
+        if parts > 0:
+            self._aside[holder] = parts
+        else:
+            self._aside.pop(holder, None)
+
+    def spend(self, holder: Hashable, parts: int) -> None:
+        """So many of the holder's parts are spent now: they are aside no more. `left_parts` knows of them by itself."""
+        self.set_aside(holder, self._aside.get(holder, 0) - parts)
+
+
+def set_aside(pots: Sequence[Pot], holder: Hashable, parts: int) -> bool:
+    """Set so much aside in every pot, or change nothing and say False where one of them has too little."""
+    if any(parts > pot.free_parts(holder) for pot in pots):
+        return False
+    for pot in pots:
+        pot.set_aside(holder, parts)
+    return True
+
+
+class Allowance:
+    """What one fetch may cost, over all nodes that it pays. One object, handed to every `Paying` of the fetch."""
+
+    def __init__(self, cap_units: int) -> None:
+        self.cap_units = cap_units
+        self.spent_parts = 0
+        self.pot = Pot(lambda: (self.cap_units << PART_BITS) - self.spent_parts)
+
+    def spend(self, holder: Hashable, size_bytes: int, price_units_per_gib: int) -> None:
+        """So many bytes were verified."""
+        parts = parts_of(size_bytes, price_units_per_gib)
+        self.spent_parts += parts
+        self.pot.spend(holder, parts)
+
+
+def day_left_parts(budget: Budget, signed_units: int, unsigned_parts: int) -> int:
+    """What is left of a day on which so much was signed, and verified without being signed for yet; may be negative."""
+    return (budget.day_cap_units - signed_units << PART_BITS) - unsigned_parts
