@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nearcast.chain.offers import Offer as ContentOffer
 from nearcast.content.cid import dag_pb_cid, raw_cid
 from nearcast.delivery.messages import (
     INLINE_BYTES_MAX,
@@ -20,6 +21,7 @@ from nearcast.delivery.messages import (
     Offer,
     ProbeRequest,
     Refusal,
+    SignedOffer,
     answer_fields,
     holdings_fields,
     parse_answer,
@@ -27,33 +29,45 @@ from nearcast.delivery.messages import (
     parse_request,
     request_fields,
 )
+from nearcast.delivery.trail import Trail
 from nearcast.errors import RemoteError
 from nearcast.wire import HEADER_BYTES, decode_message, encode_message
 
 ROOT = dag_pb_cid(b"r" * 32)
 LEAF = raw_cid(b"l" * 32)
 FETCH = FetchRequest(ROOT, "a/b", "leaves", (LeafSpan(ROOT, 3, 4), LeafSpan(LEAF, 0, 1)), 7, b"n" * 16, 9, True)
+TRAIL = Trail(2, (b"trail id", b"marktwo "))
+PAID = FetchRequest(ROOT, "", "nodes", (), 0, b"n" * 16, channel=b"c" * 32, max_price=20_000, trail=TRAIL)
+SIGNED = SignedOffer(ContentOffer(b"r" * 32, b"p" * 20, 10_000, 5, 77, b"h" * 32), b"s" * 65)
+PRICED = Offer(10_000, SIGNED)
 
 
 def over_the_wire(fields: dict[str, Any]) -> Any:
     return decode_message(encode_message(fields)[HEADER_BYTES:])
 
 
-@pytest.mark.parametrize("request_said", [FETCH, ProbeRequest((ROOT, LEAF)), ProbeRequest(())])
+@pytest.mark.parametrize("request_said", [FETCH, PAID, ProbeRequest((ROOT, LEAF), TRAIL), ProbeRequest(())])
 def test_requests_survive_the_wire(request_said: FetchRequest | ProbeRequest) -> None:
     assert parse_request(over_the_wire(request_fields(request_said))) == request_said
 
 
 @pytest.mark.parametrize(
-    "answer", [Offer(0), Refusal("busy", "later"), MissingLeaf(LEAF, 5), End("changed", ""), End("done", "")]
+    "answer",
+    [Offer(0), PRICED, Refusal("price", "dear"), MissingLeaf(LEAF, 5), End("unpaid", ""), End("done", "")],
 )
 def test_answers_survive_the_wire(answer: Offer | Refusal | MissingLeaf | End) -> None:
     assert parse_answer(over_the_wire(answer_fields(answer))) == answer
 
 
 def test_holdings_survive_the_wire() -> None:
-    holdings = [Holding("all", 10), Holding("none", None), Holding("some", 0), Holding("refused", None)]
-    assert parse_holdings(over_the_wire(holdings_fields(holdings)), 4) == holdings
+    holdings = [
+        Holding("all", 10),
+        Holding("none", None),
+        Holding("some", 0),
+        Holding("refused", None),
+        Holding("relay", 7, 5),
+    ]
+    assert parse_holdings(over_the_wire(holdings_fields(holdings)), 5) == holdings
 
 
 def test_an_unknown_protocol_or_version_is_no_error() -> None:
@@ -63,7 +77,7 @@ def test_an_unknown_protocol_or_version_is_no_error() -> None:
 
 
 def test_a_later_version_may_add_fields() -> None:
-    assert parse_request({**request_fields(FETCH), "max_price": 5}) == FETCH
+    assert parse_request({**request_fields(FETCH), "favourite_colour": "blue"}) == FETCH
 
 
 @pytest.mark.parametrize(
@@ -86,6 +100,15 @@ def test_a_later_version_may_add_fields() -> None:
         {"shallow": 1},
         {"nonce": b"short"},
         {"nonce": None},
+        {"channel": b"c" * 31},
+        {"channel": "c" * 32},
+        {"max_price": -1},
+        {"max_price": 1 << 64},
+        {"hops": 4},
+        {"hops": True},
+        {"trail": [b"m" * 8] * 9},
+        {"trail": [b"m" * 7]},
+        {"trail": b"m" * 8},
     ],
 )
 def test_a_field_out_of_its_bounds_is_refused(wrong: dict[str, Any]) -> None:
@@ -99,6 +122,31 @@ def test_a_field_out_of_its_bounds_is_refused(wrong: dict[str, Any]) -> None:
 def test_what_is_no_request_is_refused(value: Any) -> None:
     with pytest.raises(RemoteError):
         parse_request(value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"price": -1},
+        {"price": 1 << 64},
+        {"price": True},
+        {"price": 10_001},
+        {"offer": None},
+        {"offer": {**SIGNED.offer.as_fields(), "root": b"r" * 31}},
+        {"offer": {**SIGNED.offer.as_fields(), "size": -1}},
+        {"offer": {"price": 10_000}},
+        {"signature": b"s" * 64},
+        {"signature": None},
+    ],
+)
+def test_an_offer_with_a_price_is_signed_and_whole(wrong: dict[str, Any]) -> None:
+    with pytest.raises(RemoteError):
+        parse_answer({**answer_fields(PRICED), **wrong})
+
+
+def test_a_request_that_pays_nothing_and_passes_nobody_says_nothing_of_it() -> None:
+    """Nodes of the version before read it as they always did."""
+    assert not {"channel", "max_price", "hops", "trail"} & set(request_fields(FETCH))
 
 
 def test_a_probe_answer_of_another_length_is_refused() -> None:

@@ -2,55 +2,80 @@
 
 One bidirectional stream carries one request. Everything said is a message frame of wire.py; blocks travel between them.
 
-    probe   {"p": "probe", "v": 1, "roots": [cid…]}
+    probe   {"p": "probe", "v": 1, "roots": [cid…], "hops", "trail"}
             <- {"have": [{"state", "size", "price"}…]}, in the order asked
-    fetch   {"p": "fetch", "v": 1, "root", "path", "want", "spans", "inline", "skip", "shallow", "nonce"}
-            <- {"ok": true, "price"} or {"ok": false, "reason", "text"}
+    fetch   {"p": "fetch", "v": 1, "root", "path", "want", "spans", "inline", "skip", "shallow", "nonce",
+             "channel", "max_price", "hops", "trail"}
+            <- {"ok": true, "price", "offer", "signature"} or {"ok": false, "reason", "text"}
             <- block frames; in "leaves" a leaf that is not there is {"missing": [cid, index]} in its place
             <- {"end": reason, "text"}
+
+Whoever pays names the channel and the most that it pays for a GiB; the money itself travels on a stream of its own
+(payments/messages.py), where the nonce names the fetch that is not wanted any more. An offer is signed where it has a
+price (chain/offers.py). `hops` and `trail` say how far a request may be passed on by nodes that lack the content, and
+whom it has passed (trail.py).
 
 Invariants: whatever parses here has every field in its type and within its bound; unknown fields are ignored, so that
 later versions can add some; a message that does not parse raises RemoteError and nothing else.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
-from nearcast.content.cid import Cid, decode_cid
+from nearcast.chain.offers import Offer as ContentOffer
+from nearcast.chain.offers import parse_offer
+from nearcast.chain.signing import SIGNATURE_BYTES
+from nearcast.content.cid import Cid
 from nearcast.content.leaves import LEAVES_MAX
-from nearcast.errors import RemoteError, UsageError
+from nearcast.delivery.message_fields import (
+    TEXT_CHARACTERS_MAX,
+    boolean_of,
+    bytes_of,
+    choice_of,
+    cid_of,
+    integer_of,
+    list_of,
+    map_of,
+    path_of,
+    text_of,
+)
+from nearcast.delivery.trail import HOPS_MAX, MARK_BYTES, MARKS_MAX, NO_TRAIL, Trail
+from nearcast.errors import RemoteError
 
 VERSION = 1
 ROOTS_MAX = 64  # one probe; guess: a page and everything it links to
 SPANS_MAX = 1024  # one fetch; about 45 KiB of request, well under a message's limit
 SPAN_LEAVES_MAX = 1 << 16  # leaves asked in one fetch; guess: 64 GiB, far over what a client asks at a time
-PATH_BYTES_MAX = 4096  # PATH_MAX of Linux
 INLINE_BYTES_MAX = 4 << 20  # guess: a page's worth of leaves sent unasked behind the nodes
 SKIP_MAX = 1 << 32  # nodes that the client already has; the walk's own bound is far lower
 NONCE_BYTES = 16
-TEXT_CHARACTERS_MAX = 512  # what a peer may put into an error line of ours
+CHANNEL_BYTES = 32
+PRICE_MAX = 1 << 63  # units per GiB
 PRICE_FREE = 0
 
-T = TypeVar("T")
 Want: TypeAlias = Literal["nodes", "leaves", "all"]
-State: TypeAlias = Literal["all", "some", "none", "refused"]
-EndReason: TypeAlias = Literal["done", "missing", "changed", "refused", "busy", "error", "unsupported"]
+State: TypeAlias = Literal["all", "some", "relay", "none", "refused"]
+EndReason: TypeAlias = Literal[
+    "done", "missing", "changed", "refused", "busy", "error", "unsupported",
+    "price", "credit", "listed", "loop", "unpaid", "stopped",
+]  # fmt: skip
 _WANTS: dict[str, Want] = {"nodes": "nodes", "leaves": "leaves", "all": "all"}
-_STATES: dict[str, State] = {"all": "all", "some": "some", "none": "none", "refused": "refused"}
-_REASONS: dict[str, EndReason] = {
-    "done": "done", "missing": "missing", "changed": "changed", "refused": "refused",
-    "busy": "busy", "error": "error", "unsupported": "unsupported",
-}  # fmt: skip
+_STATES: dict[str, State] = {state: state for state in get_args(State)}
+_REASONS: dict[str, EndReason] = {reason: reason for reason in get_args(EndReason)}
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
     roots: tuple[Cid, ...]
+    trail: Trail = NO_TRAIL
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a peer says that it has of one root. `size_bytes` is its word, not a verified fact."""
+    """What a peer says that it has of one root. `size_bytes` is its word, not a verified fact.
+
+    `price`: units per GiB that it asks of whoever probes. "relay": it has nothing of it, but can bring it from others.
+    """
 
     SERVABLE: ClassVar[frozenset[State]] = frozenset({"all", "some"})
 
@@ -74,6 +99,7 @@ class FetchRequest:
 
     `shallow`: nodes only as far as it takes to resolve the path and to list or describe its target.
     `inline_bytes`: how many bytes of the target's leaves may follow the nodes in the same answer.
+    `channel`: the id of the one that pays, at most `max_price` units per GiB; None and 0: nothing is paid.
     """
 
     root: Cid
@@ -84,11 +110,25 @@ class FetchRequest:
     nonce: bytes
     skip: int = 0
     shallow: bool = False
+    channel: bytes | None = None
+    max_price: int = PRICE_FREE
+    trail: Trail = NO_TRAIL
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOffer:
+    """What makes an offer evidence: the statement, and 65 bytes of the hot key's signature, not yet verified."""
+
+    offer: ContentOffer
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
+    """It serves, at so many units per GiB. `signed` is there exactly where the price is above 0."""
+
     price: int
+    signed: SignedOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +151,13 @@ class End:
 
 def request_fields(request: ProbeRequest | FetchRequest) -> dict[str, Any]:
     """The request as a message's value."""
+    trail = request.trail
+    way: dict[str, Any] = {"hops": trail.hops, "trail": list(trail.marks)} if trail.marks else {}
     match request:
         case ProbeRequest():
-            return {"p": "probe", "v": VERSION, "roots": [root.to_bytes() for root in request.roots]}
+            return {"p": "probe", "v": VERSION, "roots": [root.to_bytes() for root in request.roots], **way}
         case FetchRequest():
+            money = {"channel": request.channel, "max_price": request.max_price} if request.channel else {}
             return {
                 "p": "fetch",
                 "v": VERSION,
@@ -126,40 +169,47 @@ def request_fields(request: ProbeRequest | FetchRequest) -> dict[str, Any]:
                 "skip": request.skip,
                 "shallow": request.shallow,
                 "nonce": request.nonce,
+                **money,
+                **way,
             }
 
 
 def parse_request(value: Any) -> ProbeRequest | FetchRequest | None:
     """The request, or None when it names a protocol or version that we do not speak. Raises RemoteError."""
-    fields = _fields(value)
+    fields = map_of(value)
     protocol = fields.get("p")
     if not isinstance(protocol, str) or protocol not in ("probe", "fetch") or fields.get("v") != VERSION:
         return None
     if protocol == "probe":
-        return ProbeRequest(tuple(_cid(item) for item in _list(fields.get("roots"), "roots", ROOTS_MAX)))
+        roots = tuple(cid_of(item) for item in list_of(fields.get("roots"), "roots", ROOTS_MAX))
+        return ProbeRequest(roots, _trail(fields))
     return _parse_fetch(fields)
 
 
 def _parse_fetch(fields: dict[str, Any]) -> FetchRequest:
-    spans = tuple(_span(item) for item in _list(fields.get("spans", []), "spans", SPANS_MAX))
+    spans = tuple(_span(item) for item in list_of(fields.get("spans", []), "spans", SPANS_MAX))
     if sum(span.count for span in spans) > SPAN_LEAVES_MAX:
         raise RemoteError(f"a request for more than {SPAN_LEAVES_MAX} leaves")
-    shallow = fields.get("shallow", False)
-    if not isinstance(shallow, bool):
-        raise RemoteError("the field 'shallow' is not true or false")
-    nonce = fields.get("nonce")
-    if not isinstance(nonce, bytes) or len(nonce) != NONCE_BYTES:
-        raise RemoteError(f"the nonce is not {NONCE_BYTES} bytes")
+    channel = fields.get("channel")
     return FetchRequest(
-        root=_cid(fields.get("root")),
-        path=_path(fields.get("path", "")),
-        want=_choice(fields.get("want"), "want", _WANTS),
+        root=cid_of(fields.get("root")),
+        path=path_of(fields.get("path", "")),
+        want=choice_of(fields.get("want"), "want", _WANTS),
         spans=spans,
-        inline_bytes=_integer(fields.get("inline", 0), "inline", INLINE_BYTES_MAX),
-        nonce=nonce,
-        skip=_integer(fields.get("skip", 0), "skip", SKIP_MAX),
-        shallow=shallow,
+        inline_bytes=integer_of(fields.get("inline", 0), "inline", INLINE_BYTES_MAX),
+        nonce=bytes_of(fields.get("nonce"), "nonce", NONCE_BYTES),
+        skip=integer_of(fields.get("skip", 0), "skip", SKIP_MAX),
+        shallow=boolean_of(fields.get("shallow", False), "shallow"),
+        channel=None if channel is None else bytes_of(channel, "channel", CHANNEL_BYTES),
+        max_price=integer_of(fields.get("max_price", PRICE_FREE), "max_price", PRICE_MAX),
+        trail=_trail(fields),
     )
+
+
+def _trail(fields: dict[str, Any]) -> Trail:
+    marks = list_of(fields.get("trail", []), "trail", MARKS_MAX)
+    hops = integer_of(fields.get("hops", 0), "hops", HOPS_MAX)
+    return Trail(hops, tuple(bytes_of(mark, "trail", MARK_BYTES) for mark in marks))
 
 
 def holdings_fields(holdings: list[Holding]) -> dict[str, Any]:
@@ -169,20 +219,20 @@ def holdings_fields(holdings: list[Holding]) -> dict[str, Any]:
 
 def parse_holdings(value: Any, count: int) -> list[Holding]:
     """The answer to a probe for `count` roots. Raises RemoteError."""
-    fields = _fields(value)
+    fields = map_of(value)
     if "end" in fields:
-        raise RemoteError(f"the probe was refused: {_text(fields.get('text', ''))}")
-    items = _list(fields.get("have"), "have", ROOTS_MAX)
+        raise RemoteError(f"the probe was refused: {text_of(fields.get('text', ''))}")
+    items = list_of(fields.get("have"), "have", ROOTS_MAX)
     if len(items) != count:
         raise RemoteError(f"{len(items)} answers to a probe for {count} roots")
-    return [_holding(_fields(item)) for item in items]
+    return [_holding(map_of(item)) for item in items]
 
 
 def answer_fields(answer: Offer | Refusal | MissingLeaf | End) -> dict[str, Any]:
     """What the serving side says during a fetch, as a message's value."""
     match answer:
         case Offer():
-            return {"ok": True, "price": answer.price}
+            return {"ok": True, "price": answer.price, **_signed_fields(answer.signed)}
         case Refusal():
             return {"ok": False, "reason": answer.reason, "text": answer.text[:TEXT_CHARACTERS_MAX]}
         case MissingLeaf():
@@ -191,79 +241,47 @@ def answer_fields(answer: Offer | Refusal | MissingLeaf | End) -> dict[str, Any]
             return {"end": answer.reason, "text": answer.text[:TEXT_CHARACTERS_MAX]}
 
 
+def _signed_fields(signed: SignedOffer | None) -> dict[str, Any]:
+    return {} if signed is None else {"offer": signed.offer.as_fields(), "signature": signed.signature}
+
+
 def parse_answer(value: Any) -> Offer | Refusal | MissingLeaf | End:
     """What the serving side said. Raises RemoteError when it is none of the four."""
-    fields = _fields(value)
+    fields = map_of(value)
     if fields.get("ok") is True:
-        return Offer(_integer(fields.get("price"), "price", 1 << 63))
+        return _offer(fields)
     if fields.get("ok") is False:
-        return Refusal(_choice(fields.get("reason"), "reason", _REASONS), _text(fields.get("text", "")))
+        return Refusal(choice_of(fields.get("reason"), "reason", _REASONS), text_of(fields.get("text", "")))
     if "missing" in fields:
-        item = _list(fields["missing"], "missing", 2)
+        item = list_of(fields["missing"], "missing", 2)
         if len(item) != 2:
             raise RemoteError("the field 'missing' is not a CID and an index")
-        return MissingLeaf(_cid(item[0]), _integer(item[1], "missing", LEAVES_MAX))
-    return End(_choice(fields.get("end"), "end", _REASONS), _text(fields.get("text", "")))
+        return MissingLeaf(cid_of(item[0]), integer_of(item[1], "missing", LEAVES_MAX))
+    return End(choice_of(fields.get("end"), "end", _REASONS), text_of(fields.get("text", "")))
+
+
+def _offer(fields: dict[str, Any]) -> Offer:
+    """With a price, the statement and its signature must be there, and the statement must name the same price."""
+    price = integer_of(fields.get("price"), "price", PRICE_MAX)
+    if price == PRICE_FREE:
+        return Offer(price)
+    offer = parse_offer(fields.get("offer"))
+    if offer.price_units_per_gib != price:
+        raise RemoteError("the offer that was signed has another price")
+    return Offer(price, SignedOffer(offer, bytes_of(fields.get("signature"), "signature", SIGNATURE_BYTES)))
 
 
 def _holding(fields: dict[str, Any]) -> Holding:
     size = fields.get("size")
     return Holding(
-        state=_choice(fields.get("state"), "state", _STATES),
-        size_bytes=None if size is None else _integer(size, "size", 1 << 63),
-        price=_integer(fields.get("price", PRICE_FREE), "price", 1 << 63),
+        state=choice_of(fields.get("state"), "state", _STATES),
+        size_bytes=None if size is None else integer_of(size, "size", 1 << 63),
+        price=integer_of(fields.get("price", PRICE_FREE), "price", PRICE_MAX),
     )
 
 
 def _span(value: Any) -> LeafSpan:
-    item = _list(value, "spans", 3)
+    item = list_of(value, "spans", 3)
     if len(item) != 3:
         raise RemoteError("a span is not a CID, a first leaf and a count")
-    return LeafSpan(_cid(item[0]), _integer(item[1], "spans", LEAVES_MAX), _integer(item[2], "spans", LEAVES_MAX))
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RemoteError("a message is not a map of fields")
-    return value
-
-
-def _list(value: Any, name: str, limit: int) -> list[Any]:
-    if not isinstance(value, list) or len(value) > limit:
-        raise RemoteError(f"the field {name!r} is not a list of at most {limit}")
-    return value
-
-
-def _integer(value: Any, name: str, limit: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
-        raise RemoteError(f"the field {name!r} is not a whole number up to {limit}")
-    return value
-
-
-def _choice(value: Any, name: str, choices: dict[str, T]) -> T:
-    found = choices.get(value) if isinstance(value, str) else None
-    if found is None:
-        raise RemoteError(f"the field {name!r} is none of {', '.join(choices)}")
-    return found
-
-
-def _path(value: Any) -> str:
-    if not isinstance(value, str) or len(value.encode(errors="surrogatepass")) > PATH_BYTES_MAX:
-        raise RemoteError(f"the field 'path' is not a text of at most {PATH_BYTES_MAX} bytes")
-    return value
-
-
-def _text(value: Any) -> str:
-    """A stranger's words for our error line: short, and without control characters that could move a terminal."""
-    if not isinstance(value, str):
-        raise RemoteError("the field 'text' is not a text")
-    return "".join(character if character.isprintable() else " " for character in value[:TEXT_CHARACTERS_MAX])
-
-
-def _cid(value: Any) -> Cid:
-    if not isinstance(value, bytes):
-        raise RemoteError("a CID in a message is not bytes")
-    try:
-        return decode_cid(value)
-    except UsageError as error:
-        raise RemoteError(error.message) from error
+    return LeafSpan(cid_of(item[0]), integer_of(item[1], "spans", LEAVES_MAX), integer_of(item[2], "spans", LEAVES_MAX))
