@@ -1,21 +1,26 @@
 """Who to ask for a root: the holders its link named, the nodes on the LAN, the nodes in the configuration.
 
 Everybody is probed at once and has PROBE_TIMEOUT_S to answer, so that a thing that nobody has is known to be missing
-quickly, with each node's answer in the message. The DHT and the on-chain registry join here when they exist.
+quickly, with each node's answer in the message. The DHT joins here when it exists.
+
+What is found are answers; choosing.py decides whom to ask, supply.py asks.
 """
 
 import asyncio
+import os
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from nearcast.client.choosing import Offering, free_of_charge
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.delivery.http_source import HttpSource
 from nearcast.delivery.peer_source import PeerSource
 from nearcast.delivery.probe import Holding, probe_all
 from nearcast.delivery.source import Source
+from nearcast.delivery.trail import Trail, begin
 from nearcast.errors import NearcastError, NotFoundError, UnavailableError
 from nearcast.naming.link import Link
 from nearcast.overlay.peers import PeerBook
@@ -33,6 +38,39 @@ LAN_GRACE_S = 3.0  # a command waits so long for a first node of the LAN; measur
 class _Hints:
     peers: tuple[PeerAddress, ...]
     gateways: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How far a search goes: `peers_max` are asked, for `patience_s`, of whom none may be on the trail already.
+
+    `max_price_units_per_gib`: an answer that asks more is as good as none; 0: whoever asks for money is not waited for.
+    """
+
+    trail: Trail
+    max_price_units_per_gib: int = 0
+    peers_max: int = PROBED_PEERS_MAX
+    patience_s: float = PROBE_TIMEOUT_S
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search for one root brought. `refusals`: the others by name, each with what went wrong, or None where it
+    said that it has nothing."""
+
+    root: Cid
+    urls: list[str] = field(default_factory=list)
+    offerings: list[Offering] = field(default_factory=list)
+    refusals: dict[str, NearcastError | None] = field(default_factory=dict)
+
+    @property
+    def has_free(self) -> bool:
+        """Whether anybody gives it without money."""
+        return bool(self.urls) or any(offering.is_free for offering in self.offerings)
+
+    def nobody(self) -> NearcastError:
+        """Nobody has it, or (somebody could not be asked) it is not known whether anybody has."""
+        return _nobody(self.root, self.refusals)
 
 
 class Finder:
@@ -69,59 +107,71 @@ class Finder:
         while len(self._hints) > REMEMBERED_ROOTS_MAX:
             self._hints.popitem(last=False)
 
+    def begin_trail(self) -> Trail:
+        """The trail of a search of this node's own."""
+        return begin(self._pool.endpoint_id, os.urandom)
+
     async def sources(self, root: Cid, urls: Iterable[str] = ()) -> list[Source]:
-        """Those who say that they hold some of `root`, and the given web servers.
+        """Those who say that they hold some of `root` and give it for free, and the given web servers.
 
         Raises NotFoundError when there is nobody, UnavailableError when some could not be asked; both name who was.
         """
-        hints = self._hints.get(root.v1, _Hints((), ()))
-        found: list[Source] = [HttpSource(url) for url in urls]
-        found += [HttpSource(f"{gateway}/ipfs/{root}") for gateway in hints.gateways]
-        peers = await self._candidates(hints, impatient=bool(found))
-        refusals = await self._probe(root, peers, found)
-        if not found:
-            raise _nobody(root, refusals)
-        return found
+        trail = self.begin_trail()
+        found = await self.find(root, Search(trail), urls)
+        if not found.has_free:
+            raise found.nobody()
+        peers = [PeerSource(self._pool, each.address) for each in free_of_charge(found.offerings)]
+        return [*map(HttpSource, found.urls), *peers]
 
-    async def _probe(self, root: Cid, peers: list[PeerAddress], found: list[Source]) -> dict[str, NearcastError | None]:
-        """Ask all peers at once; holders are added to `found`. Returned are the others by name, each
-        with what went wrong, or None where it said that it has nothing.
+    async def find(self, root: Cid, search: Search, urls: Iterable[str] = ()) -> Found:
+        """Whoever has `root` or can bring it, and the given web servers. Raises nothing for what others do.
 
         Once one has said yes, the others have as long again as it took (at least GRACE_S): enough for everybody at a
         like distance, and a dead peer does not hold up the start.
         """
-        refusals: dict[str, NearcastError | None] = {}
+        hints = self._hints.get(root.v1, _Hints((), ()))
+        found = Found(root, [*urls, *(f"{gateway}/ipfs/{root}" for gateway in hints.gateways)])
+        peers = await self._candidates(hints, search, impatient=bool(found.urls))
         start_s = self._clock.monotonic_s()
         try:
-            async with asyncio.timeout(None) as limit, aclosing(self._answers(root, peers)) as answers:
+            async with asyncio.timeout(None) as limit, aclosing(self._answers(root, peers, search)) as answers:
                 async for address, answer in answers:
-                    name = address.endpoint_id.hex()[:8]
-                    if isinstance(answer, NearcastError):
-                        refusals[name] = answer
-                        self._peers.failed(address.endpoint_id, self._clock.monotonic_s())
-                    elif answer[0].state in ("all", "some"):
-                        found.append(PeerSource(self._pool, address))
-                        if limit.when() is None:
-                            grace_s = max(GRACE_S, self._clock.monotonic_s() - start_s)
-                            limit.reschedule(asyncio.get_running_loop().time() + grace_s)
-                    else:
-                        refusals[name] = None
+                    answered_s = self._clock.monotonic_s() - start_s
+                    is_yes = self._note(found, address, answer, answered_s, search.max_price_units_per_gib)
+                    if is_yes and limit.when() is None:
+                        limit.reschedule(asyncio.get_running_loop().time() + max(GRACE_S, answered_s))
         except TimeoutError:
             pass  # somebody has it; whoever is slower than that is not waited for
-        return refusals
+        return found
+
+    def _note(
+        self, found: Found, address: PeerAddress, answer: list[Holding] | NearcastError, answered_s: float, limit: int
+    ) -> bool:
+        """Keep one peer's answer; whether it is one that can be used."""
+        name = address.endpoint_id.hex()[:8]
+        if isinstance(answer, NearcastError):
+            found.refusals[name] = answer
+            self._peers.failed(address.endpoint_id, self._clock.monotonic_s())
+            return False
+        if answer[0].state not in ("all", "some", "relay"):
+            found.refusals[name] = None
+            return False
+        found.offerings.append(Offering(address, answer[0], answered_s))
+        return answer[0].price <= limit
 
     def _answers(
-        self, root: Cid, peers: list[PeerAddress]
+        self, root: Cid, peers: list[PeerAddress], search: Search
     ) -> AsyncGenerator[tuple[PeerAddress, list[Holding] | NearcastError]]:
-        return probe_all(self._pool, peers, [root], PROBE_TIMEOUT_S)
+        return probe_all(self._pool, peers, [root], search.patience_s)
 
-    async def _candidates(self, hints: _Hints, *, impatient: bool) -> list[PeerAddress]:
+    async def _candidates(self, hints: _Hints, search: Search, *, impatient: bool) -> list[PeerAddress]:
         if not hints.peers and not impatient:
             await self._wait_for_lan()
         known = {address.endpoint_id: address for address in hints.peers}
         for address in self._peers.candidates(self._clock.monotonic_s()):
             known.setdefault(address.endpoint_id, address)
-        return list(known.values())[:PROBED_PEERS_MAX]
+        strangers = [each for each in known.values() if not search.trail.has_passed(each.endpoint_id)]
+        return strangers[: search.peers_max]
 
     async def _wait_for_lan(self) -> None:
         remaining_s = self._lan_deadline_s - self._clock.monotonic_s()

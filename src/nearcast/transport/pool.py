@@ -25,6 +25,11 @@ class ConnectionPool:
         self._connections: OrderedDict[bytes, Connection] = OrderedDict()
         self._dials: dict[bytes, asyncio.Future[Connection]] = {}
 
+    @property
+    def endpoint_id(self) -> bytes:
+        """Of the node that dials."""
+        return self._endpoint.endpoint_id
+
     async def get(self, address: PeerAddress, timeout_s: float = DIAL_TIMEOUT_S) -> Connection:
         """A live connection to that peer. Raises UnavailableError when it cannot be reached."""
         while True:

@@ -1,0 +1,86 @@
+"""Whom to ask, and whom to pay. Pure: answers to a probe in, an order out.
+
+Who gives something for free is asked first, all of them together; those who would have to bring it from others only
+where nobody has it. Who asks for money comes when nobody free is left, one after the other: nodes with which a channel
+is open already first, because opening one costs more gas than a small download costs money; then by expected cost, the
+price times the time that the download is expected to take. So a node twice as fast may be twice as dear.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from nearcast.chain.node_records import NodeRecord
+from nearcast.delivery.messages import Holding
+from nearcast.transport.base import PeerAddress
+
+ROUND_TRIPS: Final = 2  # before the first leaf: the payment stream and the nodes go out together, then the leaves
+MEGABIT_BYTES: Final = 125_000
+# What a node declares is bonded for, not measured: nobody is expected to be faster than a gigabit before he was.
+DECLARED_MBPS_MAX: Final = 1_000
+SIZE_BYTES_UNKNOWN: Final = 16 << 20  # of what nobody told the size; guess: a page with its pictures, an app
+_SERVING: Final = ("all", "some")
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """A peer's answer to a probe for one root, that came after `answered_s`."""
+
+    address: PeerAddress
+    holding: Holding
+    answered_s: float
+
+    @property
+    def is_free(self) -> bool:
+        return not self.holding.price
+
+    @property
+    def has_it(self) -> bool:
+        """Whether it holds some itself; else it would bring it from others."""
+        return self.holding.state in _SERVING
+
+
+@dataclass(frozen=True, slots=True)
+class Payee:
+    """A registered node that offers the root for money. `rate_bytes_per_s`: measured; None before the first time."""
+
+    offering: Offering
+    node: NodeRecord
+    rate_bytes_per_s: float | None
+    has_channel: bool
+
+
+def free_of_charge(offerings: Iterable[Offering]) -> list[Offering]:
+    """Those to ask for free, in the order in which they answered: holders; where there are none, those who relay."""
+    free = [offering for offering in offerings if offering.is_free]
+    return [offering for offering in free if offering.has_it] or free
+
+
+def affordable(offerings: Iterable[Offering], max_price_units_per_gib: int) -> list[Offering]:
+    """Those who ask for money, and not too much."""
+    return [offering for offering in offerings if 0 < offering.holding.price <= max_price_units_per_gib]
+
+
+def in_order(payees: Sequence[Payee]) -> list[Payee]:
+    """Whom to pay first, second, …; equals stay in the order in which they answered. Inactive nodes are left out."""
+    return sorted(
+        (payee for payee in payees if payee.node.active),
+        key=lambda payee: (not payee.has_channel, expected_cost(payee)),
+    )
+
+
+def expected_cost(payee: Payee) -> float:
+    """Units per GiB times seconds: only to compare with others for the same root."""
+    return payee.offering.holding.price * expected_s(payee)
+
+
+def expected_s(payee: Payee) -> float:
+    """How long the download is expected to take, in seconds."""
+    rate_bytes_per_s = payee.rate_bytes_per_s or min(payee.node.mbps, DECLARED_MBPS_MAX) * MEGABIT_BYTES
+    return ROUND_TRIPS * payee.offering.answered_s + size_bytes_of(payee.offering) / max(rate_bytes_per_s, 1)
+
+
+def size_bytes_of(offering: Offering) -> int:
+    """How much there is to fetch, as far as this peer says."""
+    size_bytes = offering.holding.size_bytes
+    return SIZE_BYTES_UNKNOWN if size_bytes is None else size_bytes
