@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from nearcast.content.cid import Cid
 from nearcast.delivery.messages import Holding, ProbeRequest, parse_holdings, request_fields
+from nearcast.delivery.trail import NO_TRAIL, Trail
 from nearcast.errors import NearcastError, UnavailableError
 from nearcast.transport.base import Connection, PeerAddress
 from nearcast.transport.pool import ConnectionPool
@@ -15,11 +16,11 @@ STOP_CODE = 1
 __all__ = ["Holding", "probe", "probe_all"]
 
 
-async def probe(connection: Connection, roots: Sequence[Cid]) -> list[Holding]:
+async def probe(connection: Connection, roots: Sequence[Cid], trail: Trail = NO_TRAIL) -> list[Holding]:
     """What the peer says that it has of each root (at most ROOTS_MAX). Raises UnavailableError, RemoteError."""
     stream = await connection.open_stream()
     try:
-        await stream.send.write(encode_message(request_fields(ProbeRequest(tuple(roots)))))
+        await stream.send.write(encode_message(request_fields(ProbeRequest(tuple(roots), trail))))
         await stream.send.finish()
         return parse_holdings(await FrameReader(stream.receive).message(), len(roots))
     finally:
@@ -27,18 +28,22 @@ async def probe(connection: Connection, roots: Sequence[Cid]) -> list[Holding]:
 
 
 async def probe_all(
-    pool: ConnectionPool, addresses: Sequence[PeerAddress], roots: Sequence[Cid], timeout_s: float
+    pool: ConnectionPool,
+    addresses: Sequence[PeerAddress],
+    roots: Sequence[Cid],
+    timeout_s: float,
+    trail: Trail = NO_TRAIL,
 ) -> AsyncGenerator[tuple[PeerAddress, list[Holding] | NearcastError], None]:
     """Every peer's answer, or why there is none, as they come; all of them after `timeout_s` at the latest.
 
-    Iterate to the end, or inside `contextlib.aclosing`.
+    With a `trail` a peer that has nothing may say that it can bring it. Iterate to the end, or inside `contextlib.aclosing`.
     """
     answers: asyncio.Queue[tuple[PeerAddress, list[Holding] | NearcastError]] = asyncio.Queue()
 
     async def ask(address: PeerAddress) -> None:
         try:
             async with asyncio.timeout(timeout_s):
-                answers.put_nowait((address, await probe(await pool.get(address), roots)))
+                answers.put_nowait((address, await probe(await pool.get(address), roots, trail)))
         except TimeoutError:
             answers.put_nowait((address, UnavailableError(f"no answer in {timeout_s:g} s")))
         except NearcastError as error:

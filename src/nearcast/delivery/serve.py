@@ -9,56 +9,35 @@ is being written and the one that is read ahead.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeAlias
+from dataclasses import replace
+from typing import Any
 
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.content.store import Store
-from nearcast.delivery.answer import Answer
+from nearcast.delivery.answer import Listed
+from nearcast.delivery.charging import Charging
 from nearcast.delivery.large_buffers import keep_large_buffers
 from nearcast.delivery.messages import (
-    PRICE_FREE,
     End,
     FetchRequest,
     Holding,
-    Offer,
     ProbeRequest,
-    Refusal,
-    answer_fields,
     holdings_fields,
     parse_request,
 )
+from nearcast.delivery.sending import SLOW_READER_S, Relaying, Sending, ServeGate, ServePolicy, Serving
 from nearcast.delivery.tasks import in_thread
-from nearcast.errors import ChangedError, NearcastError, RemoteError, UnavailableError
+from nearcast.errors import ChangedError, RemoteError, UnavailableError
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection, Stream
 from nearcast.wire import FrameReader, encode_message
 
+__all__ = ["Relaying", "ServeGate", "ServePolicy", "serve_connection"]
+
 STREAMS_MAX = 64  # answered at a time per connection; guess: a client asks 3 per download
-ANSWERS_MAX = 128  # per node: at 2 to 3 MiB each 0.4 GB at the very worst, when every reader stands still
 REQUEST_TIMEOUT_S = 10.0  # from a stream's first byte to its whole request; guess
-SLOW_READER_S = 30.0  # a reader that takes not one piece in so long is cut off; IPFS gateways use the same
 RESET_SLOW = 2  # the code that a reader which was cut off sees
-
-ServePolicy: TypeAlias = Callable[[Cid], bool]
-"""Whether to serve what a stranger names: asked for the root of every request, and for every file in its spans."""
-
-
-class ServeGate:
-    """How many fetches are answered at once, over all connections that share it."""
-
-    def __init__(self, answers_max: int = ANSWERS_MAX) -> None:
-        self._free = answers_max
-
-    def enter(self) -> bool:
-        if not self._free:
-            return False
-        self._free -= 1
-        return True
-
-    def leave(self) -> None:
-        self._free += 1
 
 
 async def serve_connection(
@@ -70,13 +49,21 @@ async def serve_connection(
     *,
     gate: ServeGate | None = None,
     slow_reader_s: float = SLOW_READER_S,
+    charging: Charging | None = None,
+    listed: Listed | None = None,
+    relaying: Relaying | None = None,
 ) -> None:
     """Answer until the connection ends; returns then.
 
-    Tells telemetry of every fetch: event "served" with peer, root, path, end, size_bytes and seconds.
+    `charging`: None serves everybody for free. `listed`: what is never served, whoever asks; None where there is no
+    list. `relaying`: who brings what is not here. Tells telemetry of every fetch: event "served" with peer, root, path,
+    end, size_bytes and seconds.
     """
     keep_large_buffers()
-    answering = _Answering(connection, store, policy, telemetry, clock, gate or ServeGate(), slow_reader_s)
+    gate, peer = gate or ServeGate(), connection.remote_id
+    answering = _Answering(
+        Serving(peer, store, policy, telemetry, clock, gate, slow_reader_s, charging, listed, relaying)
+    )
     slots = asyncio.Semaphore(STREAMS_MAX)
     async with asyncio.TaskGroup() as group:
         while True:
@@ -90,69 +77,66 @@ async def serve_connection(
 
 
 class _Answering:
-    """What the streams of one connection share."""
+    """The streams of one connection."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        store: Store,
-        policy: ServePolicy,
-        telemetry: Telemetry,
-        clock: Clock,
-        gate: ServeGate,
-        slow_reader_s: float,
-    ) -> None:
-        self._peer = connection.remote_id.hex()
-        self._store = store
-        self._policy = policy
-        self._telemetry = telemetry
-        self._clock = clock
-        self._gate = gate
-        self._slow_reader_s = slow_reader_s
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
 
     async def stream(self, stream: Stream) -> None:
         """One request and its answer. The other side's faults end here."""
+        telemetry = self._serving.telemetry
         try:
             await self._answer(stream)
         except TimeoutError:
-            self._telemetry.count("slow_readers")
+            telemetry.count("slow_readers")
             await stream.send.reset(RESET_SLOW)
         except UnavailableError:
-            self._telemetry.count("readers_gone")
+            telemetry.count("readers_gone")
 
     async def _answer(self, stream: Stream) -> None:
+        serving = self._serving
+        frames = FrameReader(stream.receive)
         try:
-            request = await self._request(stream)
+            first = await self._first_message(frames)
+            if serving.charging is not None and serving.charging.is_greeting(first):
+                await serving.charging.collect(stream, frames, first, serving.peer)
+            else:
+                await self._request(stream, parse_request(first))
         except RemoteError as error:
-            self._telemetry.count("malformed_requests")
-            await self._say(stream, answer_fields(End("error", error.message)))
-        else:
-            match request:
-                case None:
-                    await self._say(stream, answer_fields(End("unsupported", "")))
-                case ProbeRequest():
-                    holdings = await in_thread(self._holdings, request.roots)
-                    self._telemetry.count("probes_answered")
-                    await self._say(stream, holdings_fields(holdings))
-                case FetchRequest():
-                    await self._fetch(stream, request)
-        async with asyncio.timeout(self._slow_reader_s):
+            serving.telemetry.count("malformed_requests")
+            await serving.say(stream, End("error", error.message))
+        async with asyncio.timeout(serving.slow_reader_s):
             await stream.send.finish()
 
-    async def _request(self, stream: Stream) -> ProbeRequest | FetchRequest | None:
+    async def _first_message(self, frames: FrameReader) -> Any:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return parse_request(await FrameReader(stream.receive).message())
+                return await frames.message()
         except TimeoutError:
             raise RemoteError(f"no request within {REQUEST_TIMEOUT_S:g} s") from None
 
+    async def _request(self, stream: Stream, request: ProbeRequest | FetchRequest | None) -> None:
+        match request:
+            case None:
+                await self._serving.say(stream, End("unsupported", ""))
+            case ProbeRequest():
+                holdings = await self._relayed(request, await in_thread(self._holdings, request.roots))
+                self._serving.telemetry.count("probes_answered")
+                await self._serving.write(stream, encode_message(holdings_fields(holdings)))
+            case FetchRequest():
+                await Sending(self._serving, stream, request).run()
+
     def _holdings(self, roots: tuple[Cid, ...]) -> list[Holding]:
-        return [self._holding(root) if self._policy(root) else Holding("refused", None) for root in roots]
+        price = self._serving.price()
+        return [replace(self._holding(root), price=price) for root in roots]
 
     def _holding(self, root: Cid) -> Holding:
         """`all` only where one look tells that nothing is missing: a file, or what is held by a pin."""
+        serving = self._serving
+        if not serving.policy(root) or (serving.listed is not None and serving.listed(root)):
+            return Holding("refused", None)
         try:
-            stat = self._store.stat(root)
+            stat = serving.store.stat(root)
         except ChangedError:
             stat = None
         if stat is None or stat.kind == "changed":
@@ -160,61 +144,18 @@ class _Answering:
         is_whole = stat.complete and (stat.held or stat.kind in ("flat", "in place"))
         return Holding("all" if is_whole else "some", stat.size_bytes)
 
-    async def _fetch(self, stream: Stream, request: FetchRequest) -> None:
-        started_s = self._clock.monotonic_s()
-        refusal = self._refusal(request)
-        if refusal is not None:
-            await self._say(stream, answer_fields(refusal))
-            self._told(request, refusal.reason, 0, started_s)
-            return
-        answer = Answer(self._store, request)
-        try:
-            await self._say(stream, answer_fields(Offer(PRICE_FREE)))
-            await self._send(stream, answer)
-        except (TimeoutError, NearcastError):
-            answer.reason = "aborted"
-            raise
-        finally:
-            self._gate.leave()
-            self._told(request, answer.reason, answer.sent_bytes, started_s)
+    async def _relayed(self, request: ProbeRequest, holdings: list[Holding]) -> list[Holding]:
+        """The same, with what others could bring in place of what is not here."""
+        relaying, trail, price = self._serving.relaying, request.trail, self._serving.price()
+        if relaying is None or not self._serving.may_relay() or not trail.may_pass(relaying.endpoint_id):
+            return holdings
 
-    def _refusal(self, request: FetchRequest) -> Refusal | None:
-        """Why not to answer. When there is no reason, a place at the gate has been taken."""
-        named = {request.root, *(span.cid for span in request.spans)}
-        if not all(self._policy(cid) for cid in named):
-            return Refusal("refused", "")
-        if not self._gate.enter():
-            return Refusal("busy", "")
-        return None
+        async def ask(root: Cid, holding: Holding) -> Holding:
+            if holding.state != "none":
+                return holding
+            found = await relaying.upstream.can_bring(root, trail, price)
+            return holding if found is None else replace(found, price=price)
 
-    def _told(self, request: FetchRequest, end: str, size_bytes: int, started_s: float) -> None:
-        self._telemetry.count("served_fetches")
-        self._telemetry.count("served_bytes", size_bytes)
-        self._telemetry.event(
-            "served",
-            peer=self._peer,
-            root=str(request.root),
-            path=request.path,
-            end=end,
-            size_bytes=size_bytes,
-            seconds=self._clock.monotonic_s() - started_s,
-        )
-
-    async def _send(self, stream: Stream, answer: Answer) -> None:
-        """Write piece after piece; the next one is read from the disk meanwhile."""
-        loop = asyncio.get_running_loop()
-        pieces = answer.pieces()
-        piece = await in_thread(next, pieces, None)
-        while piece is not None:
-            ahead = loop.run_in_executor(None, next, pieces, None)
-            try:
-                async with asyncio.timeout(self._slow_reader_s):
-                    await stream.send.write(piece)
-            finally:
-                await asyncio.wait([ahead])  # also when the write fails: nobody may read on behind our back
-            answer.sent_bytes += len(piece)
-            piece = ahead.result()
-
-    async def _say(self, stream: Stream, fields: dict[str, object]) -> None:
-        async with asyncio.timeout(self._slow_reader_s):
-            await stream.send.write(encode_message(fields))
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(ask(*pair)) for pair in zip(request.roots, holdings, strict=True)]
+        return [task.result() for task in asked]

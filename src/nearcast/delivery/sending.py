@@ -1,0 +1,236 @@
+"""One fetch, answered: refused, or offered and sent piece by piece; on credit where the node has a price.
+
+Before a piece of paid content leaves, there must be room for it on the tab; what waits for a voucher has been read
+ahead already, and the vouchers for what is on its way come in meanwhile. What is missing here is waited for where
+somebody brings it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from nearcast.clock import Clock
+from nearcast.content.cid import Cid
+from nearcast.content.store import Store
+from nearcast.delivery.answer import ALL_BYTES, Answer, Gap, Listed
+from nearcast.delivery.charging import Bill, Charging, Tab
+from nearcast.delivery.messages import (
+    PRICE_FREE,
+    End,
+    FetchRequest,
+    MissingLeaf,
+    Offer,
+    Refusal,
+    answer_fields,
+)
+from nearcast.delivery.tasks import in_thread
+from nearcast.delivery.upstream import Upstream, UpstreamSession
+from nearcast.errors import ChangedError, NearcastError
+from nearcast.telemetry import Telemetry
+from nearcast.transport.base import Stream
+from nearcast.wire import encode_message
+
+ANSWERS_MAX = 128  # per node: at 2 to 3 MiB each 0.4 GB at the very worst, when every reader stands still
+SLOW_READER_S = 30.0  # a reader that takes not one piece in so long is cut off; IPFS gateways use the same
+LISTED = Refusal("listed", "it is on the chain's blacklist, so this node does not serve it")
+LOOP = Refusal("loop", "the request came through this node before")
+
+ServePolicy: TypeAlias = Callable[[Cid], bool]
+"""Whether to serve what a stranger names: asked for the root of every request, and for every file in its spans."""
+
+
+class ServeGate:
+    """How many fetches are answered at once, over all connections that share it."""
+
+    def __init__(self, answers_max: int = ANSWERS_MAX) -> None:
+        self._free = answers_max
+
+    def enter(self) -> bool:
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    def leave(self) -> None:
+        self._free += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Relaying:
+    """Who brings what is missing here, and this node's own endpoint id, by which it knows its mark on a trail."""
+
+    upstream: Upstream
+    endpoint_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What all answers on one connection share. `peer`: the other side's endpoint id."""
+
+    peer: bytes
+    store: Store
+    policy: ServePolicy
+    telemetry: Telemetry
+    clock: Clock
+    gate: ServeGate
+    slow_reader_s: float
+    charging: Charging | None
+    listed: Listed | None
+    relaying: Relaying | None
+
+    def price(self) -> int:
+        """Units per GiB that this peer is asked for."""
+        return PRICE_FREE if self.charging is None else self.charging.price_for(self.peer)
+
+    def may_relay(self) -> bool:
+        """Whether others are asked on this peer's behalf: it pays, or the operator named it as a friend."""
+        if self.charging is None or self.relaying is None:
+            return False
+        return self.price() > PRICE_FREE or self.charging.is_free(self.peer)
+
+    def size_bytes(self, root: Cid) -> int:
+        """Of what is here of a root; 0 where nothing is known. Reads the store: for threads."""
+        try:
+            stat = self.store.stat(root)
+        except ChangedError:
+            stat = None
+        return 0 if stat is None else stat.size_bytes
+
+    async def say(self, stream: Stream, answer: Offer | Refusal | MissingLeaf | End) -> None:
+        await self.write(stream, encode_message(answer_fields(answer)))
+
+    async def write(self, stream: Stream, data: bytes) -> None:
+        """Raises TimeoutError for a slow reader, UnavailableError for one that is gone."""
+        async with asyncio.timeout(self.slow_reader_s):
+            await stream.send.write(data)
+
+
+class Sending:
+    """One fetch on one stream."""
+
+    def __init__(self, serving: Serving, stream: Stream, request: FetchRequest) -> None:
+        self._serving = serving
+        self._stream = stream
+        self._request = request
+        relaying, trail = serving.relaying, request.trail
+        brings = relaying is not None and serving.may_relay() and trail.may_pass(relaying.endpoint_id)
+        self._answer = Answer(serving.store, request, listed=serving.listed, brings=brings)
+
+    async def run(self) -> None:
+        """Raises TimeoutError and UnavailableError as `Serving.write` does. Tells telemetry, however it ends."""
+        started_s = self._serving.clock.monotonic_s()
+        answer = self._answer
+        bill = self._refusal() or await self._bill()
+        if not isinstance(bill, Refusal) and not self._serving.gate.enter():
+            bill = Refusal("busy", "")
+        if isinstance(bill, Refusal):
+            await self._serving.say(self._stream, bill)
+            self._told(bill.reason, started_s)
+            return
+        try:
+            await self._send_all(bill)
+        except (TimeoutError, NearcastError):
+            answer.reason = "aborted"
+            raise
+        finally:
+            self._serving.gate.leave()
+            self._told(answer.reason, started_s)
+
+    def _refusal(self) -> Refusal | None:
+        """Why not to answer, whoever pays."""
+        request, serving = self._request, self._serving
+        named = {request.root, *(span.cid for span in request.spans)}
+        if serving.listed is not None and any(map(serving.listed, named)):
+            return LISTED
+        if not all(map(serving.policy, named)):
+            return Refusal("refused", "")
+        if serving.relaying is not None and request.trail.has_passed(serving.relaying.endpoint_id):
+            return LOOP
+        return None
+
+    async def _bill(self) -> Bill | Refusal | None:
+        """None: it is free."""
+        charging = self._serving.charging
+        if charging is None or self._serving.price() == PRICE_FREE:
+            return None
+        size_bytes = await in_thread(self._serving.size_bytes, self._request.root)
+        return await charging.bill(self._request, size_bytes)
+
+    async def _send_all(self, bill: Bill | None) -> None:
+        async with AsyncExitStack() as stack:
+            tab = None if bill is None else stack.enter_context(bill.tab)
+            await self._serving.say(self._stream, Offer(PRICE_FREE) if bill is None else bill.offer)
+            await self._send(bill, tab, stack)
+
+    async def _send(self, bill: Bill | None, tab: Tab | None, stack: AsyncExitStack) -> None:
+        """Write piece after piece; the next one is read from the disk meanwhile."""
+        loop = asyncio.get_running_loop()
+        answer, session = self._answer, None
+        answer.content_bytes_max = ALL_BYTES if bill is None else bill.piece_bytes()
+        pieces = answer.pieces()
+        piece = await in_thread(next, pieces, None)
+        while piece is not None:
+            if isinstance(piece, Gap):
+                session = session or await self._session(stack, PRICE_FREE if bill is None else bill.offer.price)
+                await self._bring(session, piece)
+                piece = await in_thread(next, pieces, None)
+                continue
+            if bill is not None:
+                answer.content_bytes_max = bill.piece_bytes()
+            ahead = loop.run_in_executor(None, next, pieces, None)
+            try:
+                end = None if tab is None else await self._room(tab, piece.content_bytes)
+                if end is None:
+                    await self._serving.write(self._stream, piece.data)
+            finally:
+                await asyncio.wait([ahead])  # also when the write fails: nobody may read on behind our back
+            if end is not None:
+                answer.reason = end.reason
+                await self._serving.say(self._stream, end)
+                return
+            answer.sent_bytes += len(piece.data)
+            piece = ahead.result()
+
+    async def _room(self, tab: Tab, size_bytes: int) -> End | None:
+        """Put so many bytes on the tab, as soon as there is credit for them. Why they may not leave, if so."""
+        charging = self._serving.charging
+        assert charging is not None
+        while not tab.is_stopped:
+            if not size_bytes or tab.may_send(size_bytes):
+                tab.deliver(size_bytes)
+                return None
+            if not await tab.room(size_bytes, charging.unpaid_patience_s) and not tab.is_stopped:
+                return End("unpaid", f"no voucher for what was sent within {charging.unpaid_patience_s:g} s")
+        return End("stopped", "")
+
+    async def _session(self, stack: AsyncExitStack, price: int) -> UpstreamSession:
+        assert self._serving.relaying is not None
+        session = self._serving.relaying.upstream.session(self._request, self._request.trail, price)
+        return await stack.enter_async_context(session)
+
+    async def _bring(self, session: UpstreamSession, gap: Gap) -> None:
+        """Wait for what is missing. What cannot be brought is missing, and so is what follows it."""
+        try:
+            if gap.leaf is None:
+                await session.nodes()
+            else:
+                await session.leaf(*gap.leaf)
+        except NearcastError as error:
+            self._answer.brings = False
+            self._serving.telemetry.event("not-brought", root=str(self._request.root), reason=error.message)
+
+    def _told(self, end: str, started_s: float) -> None:
+        telemetry = self._serving.telemetry
+        telemetry.count("served_fetches")
+        telemetry.count("served_bytes", self._answer.sent_bytes)
+        telemetry.event(
+            "served",
+            peer=self._serving.peer.hex(),
+            root=str(self._request.root),
+            path=self._request.path,
+            end=end,
+            size_bytes=self._answer.sent_bytes,
+            seconds=self._serving.clock.monotonic_s() - started_s,
+        )
