@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.payments.budget import Allowance, Budget, Pot, day_left_parts, day_text, set_aside
+from nearcast.payments.budget import Allowance, Day, Pot, day_text, set_aside
 from nearcast.payments.credit import PART_BITS, parts_of
 
 HOLDERS = ("one", "two", "three")
@@ -81,9 +81,15 @@ def test_an_allowance_is_shared_by_all_nodes_of_a_fetch() -> None:
 
 
 def test_a_day_is_left_what_is_neither_signed_nor_due() -> None:
-    budget = Budget(max_price_units_per_gib=1, fetch_cap_units=1, day_cap_units=10, deposit_units=1)
-    assert day_left_parts(budget, 4, 3) == (6 << PART_BITS) - 3
-    assert day_left_parts(budget, 11, 0) < 0
+    day = Day(cap_units=10)
+    assert day.left_parts("monday") == 10 << PART_BITS
+    day.note("monday", 4)
+    day.note("monday", 3)  # of an earlier moment, come late
+    day.unsigned_parts = 3
+    assert day.left_parts("monday") == (6 << PART_BITS) - 3
+    assert day.left_parts("tuesday") == (10 << PART_BITS) - 3
+    day.note("tuesday", 11)
+    assert day.left_parts("tuesday") < 0
 
 
 def test_days_are_those_of_utc() -> None:

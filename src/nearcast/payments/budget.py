@@ -75,6 +75,24 @@ class Allowance:
         self.pot.spend(holder, parts)
 
 
-def day_left_parts(budget: Budget, signed_units: int, unsigned_parts: int) -> int:
-    """What is left of a day on which so much was signed, and verified without being signed for yet; may be negative."""
-    return (budget.day_cap_units - signed_units << PART_BITS) - unsigned_parts
+@dataclass(slots=True)
+class Day:
+    """The day's cap as one process sees it: what the ledger said last, and what is verified and not signed for yet.
+
+    What other processes spend meanwhile shows at the next voucher; the ledger itself never lets the cap be passed.
+    """
+
+    cap_units: int
+    day: str = ""
+    signed_units: int = 0
+    unsigned_parts: int = 0
+
+    def left_parts(self, today: str) -> int:
+        """What is left on `today`; may be negative."""
+        signed_units = self.signed_units if today == self.day else 0
+        return (self.cap_units - signed_units << PART_BITS) - self.unsigned_parts
+
+    def note(self, day: str, signed_units: int) -> None:
+        """The ledger's newest word; an older one may come late."""
+        self.signed_units = max(signed_units, self.signed_units) if day == self.day else signed_units
+        self.day = day

@@ -56,6 +56,14 @@ class Signing:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """What a voucher may promise in all on its channel, and what was promised on its day on all channels, in units."""
+
+    units: int
+    day_units: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spending:
     """What one object from one payee (its operator's address) cost on one day (UTC, like 2026-11-21).
 
@@ -127,14 +135,14 @@ class SpentLedger:
 
     # Before a voucher leaves.
 
-    def sign(self, signing: Signing, day: str, day_cap_units: int) -> int:
-        """Write a voucher down as far as the day's cap allows; how many units it may promise in all.
+    def sign(self, signing: Signing, day: str, day_cap_units: int) -> Signed:
+        """Write a voucher down as far as the day's cap allows.
 
-        That is less than `signing.units` where the cap is in the way, and never less than what was promised before.
+        It promises less than `signing.units` where the cap is in the way, and never less than the one before.
         """
         with self._exclusively():
-            before_units = self._signed_units(signing.channel_id)
-            room_units = max(0, day_cap_units - self._signed_on(day))
+            before_units, day_units = self._signed_units(signing.channel_id), self._signed_on(day)
+            room_units = max(0, day_cap_units - day_units)
             more_units = min(max(0, signing.units - before_units), room_units)
             paid, _ = split_parts(signing.lines, more_units << PART_BITS)
             self._raise(signing.channel_id, signing.receiver, before_units + more_units)
@@ -144,7 +152,7 @@ class SpentLedger:
             )
             for line in paid:
                 self._add(day, signing.receiver, line)
-        return before_units + more_units
+        return Signed(before_units + more_units, day_units + more_units)
 
     def adopt(self, channel_id: bytes, receiver: bytes, units: int, day: str) -> None:
         """A promise that we did not remember and that our signature proves: `units` in all. It uses up no day's cap."""
