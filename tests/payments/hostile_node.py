@@ -1,0 +1,129 @@
+"""A node that cheats: the real one, registered and bonded, with one of its parts replaced. A process of its own.
+
+python hostile_node.py MANNER up …          the rest is the command line of `nearcast`
+
+wrong_bytes     a bit of each leaf is another
+other_object    the leaves of another object of its store, whose CID is in NEARCAST_TEST_OTHER
+dearer          each offer after its first asks twice as much, signed with its real key
+unsigned        its offers are signed by a key that is not its own
+for_another     its offers are made out to another client
+no_window       it sends on without being paid
+endless         it makes offers, and more offers, and never sends a block
+stalls          it makes an offer and is silent then
+"""
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from nearcast.chain.offers import Offer
+from nearcast.chain.signing import Signer
+from nearcast.content.cid import RAW, Cid, parse_cid
+from nearcast.content.store import Store
+from nearcast.delivery.answer import Answer
+from nearcast.payments.credit import PayeeAccount
+from nearcast.payments.offering import OfferDesk, SignedOffer
+from nearcast.wire import encode_message
+
+STALL_S = 3600.0
+
+
+def wrong_bytes() -> None:
+    read_file, get_block = Store.read_file, Store.get_block
+
+    def flipped(data: bytes) -> bytes:
+        return bytes([data[0] ^ 1]) + data[1:] if data else data
+
+    def wrong_file(self: Store, cid: Cid, start: int, end: int) -> bytes:
+        return flipped(read_file(self, cid, start, end))
+
+    def wrong_block(self: Store, cid: Cid) -> bytes:
+        return flipped(get_block(self, cid)) if cid.codec == RAW else get_block(self, cid)
+
+    _replace(Store, read_file=wrong_file, get_block=wrong_block)
+
+
+def other_object() -> None:
+    other, read_file = parse_cid(os.environ["NEARCAST_TEST_OTHER"]), Store.read_file
+
+    def others_file(self: Store, cid: Cid, start: int, end: int) -> bytes:
+        return read_file(self, other, start, end)
+
+    _replace(Store, read_file=others_file)
+
+
+def dearer() -> None:
+    """The desk's own schedule would never sign two prices; whoever holds the key can."""
+    counted = itertools.count()
+
+    def asked(offer: Offer) -> int:
+        return offer.price_units_per_gib * (1 if next(counted) == 0 else 2)
+
+    _resigned(lambda desk, offer: (_with(offer, price=asked(offer)), desk._hot_key))
+
+
+def unsigned() -> None:
+    _resigned(lambda desk, offer: (offer, Signer(os.urandom(32))))
+
+
+def for_another() -> None:
+    _resigned(lambda desk, offer: (_with(offer, client=bytes(reversed(offer.client))), desk._hot_key))
+
+
+def no_window() -> None:
+    _replace(PayeeAccount, may_send=lambda *_: True, room_bytes=lambda *_: 1 << 40)
+
+
+def endless() -> None:
+    def offers(_: Answer) -> Iterator[bytes]:
+        while True:
+            yield encode_message({"ok": True, "price": 0}) * 100
+
+    _replace(Answer, pieces=offers)
+
+
+def stalls() -> None:
+    def nothing(_: Answer) -> Iterator[bytes]:
+        time.sleep(STALL_S)
+        yield b""
+
+    _replace(Answer, pieces=nothing)
+
+
+def _resigned(change: Callable[[OfferDesk, Offer], tuple[Offer, Signer]]) -> None:
+    make = OfferDesk.make
+
+    def changed(self: OfferDesk, root_digest: bytes, client: bytes, size_bytes: int) -> SignedOffer:
+        offer, signer = change(self, make(self, root_digest, client, size_bytes).offer)
+        return SignedOffer(offer, signer.sign(offer.digest(self._court)))
+
+    _replace(OfferDesk, make=changed)
+
+
+def _with(offer: Offer, *, price: int | None = None, client: bytes | None = None) -> Offer:
+    return Offer(
+        offer.root,
+        client or offer.client,
+        offer.price_units_per_gib if price is None else price,
+        offer.size_bytes,
+        offer.block_number,
+        offer.block_hash,
+    )
+
+
+def _replace(kind: type, **parts: Any) -> None:
+    for name, part in parts.items():
+        assert hasattr(kind, name), f"{kind.__name__} has no {name}: this node would be honest"
+        setattr(kind, name, part)
+
+
+MANNERS = (wrong_bytes, other_object, dearer, unsigned, for_another, no_window, endless, stalls)
+
+if __name__ == "__main__":
+    from nearcast.cli.main import main
+
+    {manner.__name__: manner for manner in MANNERS}[sys.argv.pop(1)]()
+    main()
