@@ -56,9 +56,8 @@ class WorldRpc(JsonRpc):
         for method, parameters in requests:
             request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(parameters)}
             said = json.loads(answer(self._chain, json.dumps(request).encode()))
-            told.append(
-                RpcError(said["error"]["code"], said["error"]["message"]) if "error" in said else said["result"]
-            )
+            assert "error" not in said, said
+            told.append(said["result"])
         return told
 
 
@@ -86,8 +85,9 @@ class DeskNode(HonestNode):
         return self.runner.run(what)
 
     def start(self) -> None:
-        """Also after a crash: the files are left, and the blacklist has to be read again before anything is offered."""
+        """Also after a crash: the files are left, and the list is read anew, without which nothing is offered."""
         self.do(self._start())
+        self.read_list()
 
     async def _start(self) -> None:
         rpc, clock = WorldRpc(self.world), WorldTime(self.world)
