@@ -156,6 +156,7 @@ def run(acts: list[tuple[str, Any, Any]]) -> int:
 @QUICK
 @example(RATIFIED)
 @example([*DEARER, ("mine", 2, None), OFFER])
+@example([OFFER, ("price", 200, None), ("mine", 15, None), OFFER])
 @example(MOVED)
 @example(LISTED)
 @given(ACTS)
