@@ -33,6 +33,11 @@ class Bound:
         self.address = address
 
     @property
+    def rpc(self) -> JsonRpc:
+        """The endpoint that it is read through."""
+        return self._rpc
+
+    @property
     def contract(self) -> Contract:
         """Its ABI, parsed once in the process."""
         return contract(self.artifact_name)

@@ -1,0 +1,96 @@
+"""One answer that is being sent and must be paid for as it flows."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from nearcast.clock import Clock
+from nearcast.payments.credit_line import CreditLine
+
+# An answer that has waited so long has nothing on its way any more: either it arrived and the voucher for it is lost,
+# or it never arrived. Guess: longer than a round trip around the world and the payer's pause before its last voucher.
+QUIET_S: Final = 2.0
+
+
+class Tab:
+    """A context manager: as long as it is open, what it delivered counts as on its way.
+
+    `nonce` names the request, `peer` is who asked (its endpoint id). All methods belong into the loop's own thread.
+    """
+
+    def __init__(
+        self, line: CreditLine, clock: Clock, root: str, nonce: bytes, price_units_per_gib: int, role: str, peer: bytes
+    ) -> None:
+        self.nonce = nonce
+        self.peer = peer
+        self.price_units_per_gib = price_units_per_gib
+        self.delivered_bytes = 0
+        self._line = line
+        self._clock = clock
+        self._root = root
+        self._role = role
+        self._is_stopped = False
+        self._is_under_way = False
+        line.tabs.add(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the answer is not to go on: the payer does not want it any more, or there is no more credit."""
+        return self._is_stopped or self._line.closed_reason is not None
+
+    def may_send(self, size_bytes: int) -> bool:
+        """Whether so many bytes may leave now."""
+        if self.is_stopped:
+            return False
+        account = self._line.account
+        if account.may_send(size_bytes, self.price_units_per_gib):
+            return True
+        if self._is_under_way:
+            return False
+        self._line.reconcile(self.price_units_per_gib)  # perhaps what stands in its way was lost with a connection
+        return account.may_send(size_bytes, self.price_units_per_gib)
+
+    def deliver(self, size_bytes: int) -> None:
+        """So many bytes leave. Nothing may wait between the permission and this."""
+        self._set_under_way(True)
+        self.delivered_bytes += size_bytes
+        self._line.deliver(self._root, self._role, size_bytes, self.price_units_per_gib)
+
+    async def room(self, size_bytes: int, patience_s: float) -> bool:
+        """Wait until so many bytes may leave. False when it is stopped, or when nobody pays for `patience_s`."""
+        paid_units, since_s = self._line.account.paid_units, self._clock.monotonic_s()
+        while not self.may_send(size_bytes):
+            now_s = self._clock.monotonic_s()
+            if self._line.account.paid_units > paid_units:
+                paid_units, since_s = self._line.account.paid_units, now_s
+            left_s = since_s + patience_s - now_s
+            if self.is_stopped or left_s <= 0 or self._line.account.is_exhausted():
+                return False
+            if now_s - since_s >= QUIET_S:
+                self._set_under_way(False)
+            await self._line.changed.wait(min(left_s, QUIET_S))
+        return True
+
+    def stop(self) -> None:
+        """It is not to go on: what it delivered is not on its way any more."""
+        self._is_stopped = True
+        self._set_under_way(False)
+
+    def close(self) -> None:
+        """The answer is over."""
+        self._line.tabs.discard(self)
+        self._set_under_way(False)
+
+    def _set_under_way(self, is_under_way: bool) -> None:
+        if is_under_way != self._is_under_way:
+            self._is_under_way = is_under_way
+            self._line.account.open_streams += 1 if is_under_way else -1
+            if not is_under_way:
+                self._line.changed.beat()  # another answer that waits may be the only one now
