@@ -12,6 +12,7 @@ from typing import Final
 
 from nearcast.chain.bindings.settlement import ChannelState, Claim
 from nearcast.chain.vouchers import ChannelConfig, Voucher
+from nearcast.config import PaymentsConfig
 
 # Gas of claiming and settling in one transaction, from the development chain: 87,450 for a receiver's first row, 70,338
 # for a later one, 1,880,210 for a hundred. What a rollup takes for its data on Ethereum comes on top.
@@ -34,6 +35,11 @@ class ClaimRules:
     def cost_units(self, gas: int, gas_price_wei: int) -> int:
         """What gas costs, in units, rounded up."""
         return -(-gas * gas_price_wei * self.usdc_per_eth_units // WEI_PER_ETH)
+
+
+def rules_of(config: PaymentsConfig) -> ClaimRules:
+    """The rules as they are configured."""
+    return ClaimRules(config.claim_threshold, config.usdc_per_eth, config.poll_s)
 
 
 @dataclass(frozen=True, slots=True)

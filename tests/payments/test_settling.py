@@ -1,0 +1,325 @@
+"""A node's claims on a real chain: when they pay, and at once when a payer withdraws."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from tests.chain.endpoint import HangUpError, no_sleep
+from tests.payments.claim_stage import (
+    DAY_S,
+    HOT,
+    PAYER,
+    RECEIVER,
+    RULES,
+    USDC,
+    WATCHER,
+    Stage,
+    config_of,
+    freeze,
+    held,
+    id_of,
+    on_stage,
+)
+
+from nearcast.chain.bindings.settlement import Claim
+from nearcast.chain.devchain.addresses import TestAccount
+from nearcast.chain.eip712 import keccak
+from nearcast.chain.rpc import JsonRpc
+from nearcast.chain.signing import Signer
+from nearcast.chain.vouchers import Voucher
+from nearcast.errors import FundsError
+from nearcast.payments.claim_batches import ClaimRules
+
+FIRST, SECOND, THIRD = config_of(1), config_of(2), config_of(3)
+NEVER = ClaimRules(10**15, RULES.usdc_per_eth_units, RULES.poll_s)  # only what is forced
+
+
+def test_vouchers_become_money_in_one_transaction(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST, SECOND, THIRD)
+        stage.promise(FIRST, USDC)
+        stage.promise(SECOND, 2 * USDC)
+        stage.promise(THIRD, 0)
+        async with stage.running(stage.settler()) as heard:
+            said = await heard.until("claimed")
+        assert (said["units"], said["settled_units"], said["channels"]) == (3 * USDC, 3 * USDC, 2)
+        assert await stage.received_units() == 3 * USDC
+        assert await stage.sent_by(HOT) == 1
+        (booked,) = stage.ledger.claims()
+        assert dict(booked.claims) == {id_of(FIRST): USDC, id_of(SECOND): 2 * USDC}
+        assert (booked.settled_units, booked.fee_wei) == (3 * USDC, said["fee_wei"])
+        assert stage.ledger.pending() == []
+
+    on_stage(tmp_path, test)
+
+
+def test_it_waits_for_the_threshold_and_then_claims_the_difference(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, USDC - 1)
+        settler = stage.settler()
+        assert settler.decide(await settler.look()).is_empty
+        async with stage.running(settler) as heard:
+            stage.promise(FIRST, USDC)
+            assert (await heard.until("claimed"))["units"] == USDC
+            stage.promise(FIRST, 2 * USDC + 5)
+            assert (await heard.until("claimed", 2))["units"] == USDC + 5
+        assert await stage.sent_by(HOT) == 2
+        assert await stage.received_units() == 2 * USDC + 5
+
+    on_stage(tmp_path, test)
+
+
+def test_the_operators_own_wallet_may_send_as_well(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, 7)
+        (receipt,) = await stage.settler(tools=stage.tools(account=RECEIVER)).claim_now()
+        assert (receipt.claimed_units, receipt.settled_units) == (7, 7)
+        assert (await stage.sent_by(RECEIVER), await stage.sent_by(HOT)) == (1, 0)
+
+    on_stage(tmp_path, test)
+
+
+def test_a_withdrawal_is_noticed_and_answered_whatever_the_gas(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        closed: list[bytes] = []
+        await stage.open(FIRST, SECOND)
+        stage.promise(FIRST, 5)
+        stage.promise(SECOND, 6)
+        async with stage.running(stage.settler(NEVER, on_withdrawal=closed.append)) as heard:
+            await stage.withdraw(FIRST, 10 * USDC)
+            begun = await heard.until("withdrawal_begun")
+            assert (begun["channel"], begun["claimable_units"], begun["left_s"]) == (id_of(FIRST).hex(), 5, DAY_S)
+            assert (await heard.until("claimed"))["units"] == 5
+            stage.later(DAY_S)
+            await stage.do(PAYER, stage.settlement.finalize_withdraw(FIRST))
+        assert closed == [id_of(FIRST)]
+        assert await stage.claimed_units(SECOND) == 0  # 6 units do not pay for their gas
+        assert await stage.received_units() == 5
+
+    on_stage(tmp_path, test)
+
+
+def test_a_withdrawal_that_began_while_the_node_was_off_is_answered_at_its_start(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, 3 * USDC)
+        await stage.withdraw(FIRST, 10 * USDC)
+        stage.later(DAY_S - 60)
+        async with stage.running(stage.settler(NEVER)) as heard:
+            assert (await heard.until("claimed"))["units"] == 3 * USDC
+        stage.later(60)
+        receipt = await stage.do(PAYER, stage.settlement.finalize_withdraw(FIRST))
+        (paid,) = [event for log in receipt.logs if (event := stage.settlement.event(log)) is not None][:1]
+        assert paid.arguments["amount"] == 7 * USDC
+        assert await stage.received_units() == 3 * USDC
+
+    on_stage(tmp_path, test)
+
+
+def test_a_second_withdrawal_is_another_one(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        closed: list[bytes] = []
+        await stage.open(FIRST)
+        stage.promise(FIRST, 5)
+        async with stage.running(stage.settler(NEVER, on_withdrawal=closed.append)) as heard:
+            await stage.withdraw(FIRST, USDC)
+            await heard.until("claimed")
+            stage.later(DAY_S)
+            await stage.do(PAYER, stage.settlement.finalize_withdraw(FIRST))
+            stage.promise(FIRST, 9)
+            await stage.withdraw(FIRST, USDC)
+            assert (await heard.until("claimed", 2))["units"] == 4
+        assert closed == [id_of(FIRST)] * 2
+
+    on_stage(tmp_path, test)
+
+
+def test_a_voucher_over_more_than_is_left_brings_what_is_left(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST, units=2 * USDC)
+        stage.promise(FIRST, 5 * USDC)
+        (receipt,) = await stage.settler().claim_now()
+        assert receipt.settled_units == 2 * USDC
+        assert await stage.settler().claim_now() == []
+
+    on_stage(tmp_path, test)
+
+
+def test_what_was_not_signed_by_the_payer_is_never_sent(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST, SECOND)
+        stage.ledger.record_vouchers([held(FIRST, USDC, signer=Signer(WATCHER.secret)), held(SECOND, USDC)])
+        (receipt,) = await stage.settler().claim_now()
+        assert [each.channel_id for each in receipt.claimed] == [id_of(SECOND)]
+        assert receipt.skipped == {}
+
+    on_stage(tmp_path, test)
+
+
+def test_a_row_that_the_contract_skips_is_told_of_and_not_sent_again(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST, SECOND)
+        stage.promise(FIRST, USDC)
+        stage.promise(SECOND, USDC)
+        settler = stage.settler()
+        view_of, overtaken = settler.look, False
+
+        async def look_and_be_overtaken() -> object:
+            """Between the look and the claim somebody claims the first row."""
+            nonlocal overtaken
+            view = await view_of()
+            if not overtaken:
+                overtaken = True
+                (row,) = [each for each in view.rows if each.channel_id == id_of(FIRST)]
+                claim = Claim(row.config, Voucher(row.channel_id, row.units), row.signature, row.units)
+                await stage.do(RECEIVER, stage.settlement.claim([claim]))
+            return view
+
+        settler.look = look_and_be_overtaken  # type: ignore[method-assign, assignment]
+        (receipt,) = await settler.claim_now()
+        assert list(receipt.skipped) == [id_of(FIRST)]
+        assert [each.channel_id for each in receipt.claimed] == [id_of(SECOND)]
+        assert receipt.settled_units == 2 * USDC  # the one that overtook had not settled
+        assert stage.telemetry.counters["claim_rows_skipped"] == 1
+        assert await settler.claim_now() == []
+        assert sum(units for _, units in stage.ledger.claims()[-1].claims) == USDC
+        assert stage.ledger.pending() == []
+
+    on_stage(tmp_path, test)
+
+
+def test_what_others_claimed_for_us_is_booked_and_paid_out(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, 2 * USDC)
+        row = (await stage.settler().look()).rows[0]
+        await stage.do(RECEIVER, stage.settlement.claim([row.claim()]))
+        assert (await stage.receiver()).settled_units == 0
+        async with stage.running(stage.settler()) as heard:
+            assert (await heard.until("claimed"))["settled_units"] == 2 * USDC
+        assert stage.ledger.pending() == []
+        claims = stage.ledger.claims()
+        assert sum(each.settled_units for each in claims) == 2 * USDC
+        assert sorted(each.fee_wei > 0 for each in claims) == [False, True]
+
+    on_stage(tmp_path, test)
+
+
+def test_a_receiver_that_the_token_has_frozen_still_gets_its_claims_booked(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, USDC)
+        await stage.withdraw(FIRST, 10 * USDC)
+        await freeze(stage, RECEIVER.address)
+        (receipt,) = await stage.settler().claim_now()
+        assert (receipt.claimed_units, receipt.settled_units) == (USDC, 0)
+
+    on_stage(tmp_path, test)
+
+
+def test_hundreds_of_channels_go_in_several_transactions(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        configs = [config_of(number) for number in range(25)]
+        await stage.open(*configs, units=USDC)
+        for config in configs:
+            stage.promise(config, USDC // 5)
+        rules = ClaimRules(USDC, RULES.usdc_per_eth_units, RULES.poll_s, rows_max=10)
+        receipts = await stage.settler(rules).claim_now()
+        assert [len(receipt.claimed) for receipt in receipts] == [10, 10, 5]
+        assert [receipt.settled_units for receipt in receipts] == [0, 0, 5 * USDC]
+        assert await stage.received_units() == 5 * USDC
+
+    on_stage(tmp_path, test)
+
+
+def test_an_endpoint_that_fails_delays_and_loses_nothing(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, USDC)
+        answers = stage.served.twists
+
+        def hang_up(*_: object) -> object:
+            raise HangUpError
+
+        for method in ("eth_call", "eth_getBlockByNumber", "eth_sendRawTransaction", "eth_getTransactionReceipt"):
+            answers[method] = hang_up
+        async with stage.running(stage.settler()) as heard:
+            await heard.until("settling_failed")
+            for method in list(answers):  # one thing after the other works again
+                del answers[method]
+                failures = len(heard.of("settling_failed"))
+                if answers:
+                    await heard.until("settling_failed", failures + 2)
+            assert (await heard.until("claimed"))["settled_units"] == USDC
+        assert await stage.sent_by(HOT) == 1
+
+    on_stage(tmp_path, test)
+
+
+def test_an_account_without_ether_is_told_of_with_its_fix(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, USDC)
+        secret = keccak(b"poor")
+        poor = TestAccount(0, Signer(secret).address, secret)
+        with pytest.raises(FundsError):
+            await stage.settler(tools=stage.tools(account=poor)).claim_now()
+        async with stage.running(stage.settler(tools=stage.tools(account=poor))) as heard:
+            said = await heard.until("settling_failed", 2)
+        assert "send it some ETH" in said["fix"]
+
+    on_stage(tmp_path, test)
+
+
+def test_a_lying_endpoint_that_answers_other_questions_is_not_believed(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, USDC)
+        stage.served.twists["eth_call"] = lambda params, honest: "0x" + "00" * 31 + "20" + "00" * 32
+        async with stage.running(stage.settler()) as heard:
+            said = await heard.until("settling_failed")
+        assert "the endpoint answers 0 of 3 questions" in said["reason"]
+
+    on_stage(tmp_path, test)
+
+
+def test_a_command_and_a_node_do_not_claim_the_same_twice(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST, SECOND)
+        stage.promise(FIRST, USDC)
+        async with JsonRpc(stage.served.url, stage.rpc.expected_chain_id, sleep=no_sleep) as another:
+            both = (
+                stage.settler(),
+                stage.settler(tools=stage.tools(account=RECEIVER, rpc=another)),
+            )
+            receipts = await asyncio.gather(*(settler.claim_now() for settler in both))
+        assert sorted(len(each) for each in receipts) == [0, 1]
+        assert await stage.sent_by(HOT) + await stage.sent_by(RECEIVER) == 1
+
+    on_stage(tmp_path, test)
+
+
+def test_the_claim_file_follows_the_vouchers(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        path = tmp_path / "out" / "claims.jsonl"
+        await stage.open(FIRST, SECOND)
+        stage.promise(FIRST, 5)
+        stage.promise(SECOND, 0)
+        settler = stage.settler()
+        settler.export_to(path, Signer(HOT.secret))
+        await settler.look()
+        assert [json.loads(line)["voucher"]["maxClaimableAmount"] for line in path.read_bytes().splitlines()] == ["5"]
+        assert path.stat().st_mode & 0o777 == 0o600
+        written = path.stat().st_ino
+        await settler.look()
+        assert path.stat().st_ino == written
+        stage.promise(FIRST, 6)
+        stage.promise(SECOND, 7)
+        await settler.look()
+        amounts = [json.loads(line)["voucher"]["maxClaimableAmount"] for line in path.read_bytes().splitlines()]
+        assert sorted(amounts) == ["6", "7"]
+
+    on_stage(tmp_path, test)
