@@ -46,7 +46,7 @@ class Customer(Protocol):
     def account(self) -> PayeeAccount: ...
 
     def open_tab(
-        self, root: Cid, nonce: bytes, price_units_per_gib: int, *, role: str
+        self, root: Cid, nonce: bytes, price_units_per_gib: int, *, role: str, peer: bytes
     ) -> AbstractContextManager[Tab]: ...
 
 
@@ -55,7 +55,7 @@ class Till(Protocol):
 
     async def collect(self, stream: Stream, frames: FrameReader, hello: Hello, peer: bytes) -> None: ...
 
-    async def customer(self, channel_id: bytes, patience_s: float) -> Customer: ...
+    async def customer(self, channel_id: bytes, peer: bytes, patience_s: float) -> Customer: ...
 
 
 class Signed(Protocol):
@@ -126,15 +126,15 @@ class Charging:
         offered = f"{request.max_price} at most were offered" if request.channel else "nothing was offered"
         return Refusal("price", f"a GiB costs {price_units_per_gib} units of 0.000001 USDC here, {offered}")
 
-    async def bill(self, request: FetchRequest, size_bytes: int) -> Bill | Refusal:
-        """Give credit for a request, or say why not. `size_bytes`: of the root, as far as it is known."""
+    async def bill(self, request: FetchRequest, size_bytes: int, peer: bytes) -> Bill | Refusal:
+        """Give credit for a request of `peer`, or say why not. `size_bytes`: of the root, as far as it is known."""
         if request.root.hash_code != SHA2_256:
             return Refusal("refused", "only content that SHA-256 names is offered for money")
         refusal = self.too_dear(request, self.offers.price_units_per_gib)
         if refusal is not None or request.channel is None:
             return refusal or Refusal("credit", "no channel was named")
         try:
-            customer = await self.till.customer(request.channel, self.customer_patience_s)
+            customer = await self.till.customer(request.channel, peer, self.customer_patience_s)
         except RefusedError as error:
             return Refusal("credit", error.message)
         try:
@@ -143,5 +143,5 @@ class Charging:
             return Refusal("busy", error.message)
         price = signed.offer.price_units_per_gib
         offer = Offer(price, SignedOffer(signed.offer, signed.signature))
-        tab = customer.open_tab(request.root, request.nonce, price, role=self.role_of(request.root))
+        tab = customer.open_tab(request.root, request.nonce, price, role=self.role_of(request.root), peer=peer)
         return self.too_dear(request, price) or Bill(offer, tab, customer.account)

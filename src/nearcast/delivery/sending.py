@@ -156,7 +156,7 @@ class Sending:
         if charging is None or self._serving.price() == PRICE_FREE:
             return None
         size_bytes = await in_thread(self._serving.size_bytes, self._request.root)
-        return await charging.bill(self._request, size_bytes)
+        return await charging.bill(self._request, size_bytes, self._serving.peer)
 
     async def _send_all(self, bill: Bill | None) -> None:
         async with AsyncExitStack() as stack:

@@ -30,15 +30,16 @@ class Tab:
         self._role = role
         self._is_stopped = False
         self._is_under_way = False
-        line.tabs.add(self)
 
     def __enter__(self) -> Self:
+        self._line.tabs.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._line.tabs.discard(self)
+        self._set_under_way(False)
 
     @property
     def is_stopped(self) -> bool:
@@ -81,11 +82,6 @@ class Tab:
     def stop(self) -> None:
         """It is not to go on: what it delivered is not on its way any more."""
         self._is_stopped = True
-        self._set_under_way(False)
-
-    def close(self) -> None:
-        """The answer is over."""
-        self._line.tabs.discard(self)
         self._set_under_way(False)
 
     def _set_under_way(self, is_under_way: bool) -> None:
