@@ -63,8 +63,9 @@ class ChannelBook:
     Each change is one transaction.
     """
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
         self._database = database
+        self._path = path
         self._lock = threading.Lock()
 
     @classmethod
@@ -79,7 +80,7 @@ class ChannelBook:
                 database.execute("PRAGMA journal_mode = WAL")  # one sync of the disk for a voucher, and not three
                 database.execute("PRAGMA synchronous = FULL")
                 database.executescript(_SCHEMA)
-                yield cls(database)
+                yield cls(database, path)
             finally:
                 database.close()
 
@@ -142,12 +143,12 @@ class ChannelBook:
         return [OwnChannel(channel_id, ChannelConfig(*fields), signed) for signed, channel_id, *fields in rows]
 
     def _rows(self, query: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._lock:
+        with self._lock, _disk_errors(self._path):
             return self._database.execute(query, values).fetchall()
 
     def _change(self, statement: str, values: tuple[Any, ...]) -> int:
         """How many rows it changed."""
-        with self._lock:
+        with self._lock, _disk_errors(self._path):
             return self._database.execute(statement, values).rowcount
 
 

@@ -1,6 +1,6 @@
 """One download from one node, paid out of a channel: `Paying` of payments/paying.py."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nearcast.chain.eip712 import Domain
 from nearcast.chain.offers import Offer
@@ -9,8 +9,10 @@ from nearcast.errors import RefusedError
 from nearcast.payments.budget import Allowance, Pot, set_aside
 from nearcast.payments.credit import parts_of
 from nearcast.payments.offer_check import Asked, RaisedError, SignedOffer, check_offer
-from nearcast.payments.payer_channel import PayerChannel
 from nearcast.transport.base import Connection
+
+if TYPE_CHECKING:
+    from nearcast.payments.payer_channel import PayerChannel
 
 
 class Witness(Protocol):
@@ -19,10 +21,10 @@ class Witness(Protocol):
     @property
     def court(self) -> Domain: ...
 
-    def offered(self, channel: PayerChannel, offer: Offer) -> None:
+    def offered(self, channel: "PayerChannel", offer: Offer) -> None:
         """An offer was made to us: whether its block is one of the chain can be looked up meanwhile."""
 
-    def raised(self, channel: PayerChannel, first: SignedOffer, later: SignedOffer) -> None:
+    def raised(self, channel: "PayerChannel", first: SignedOffer, later: SignedOffer) -> None:
         """The node signed two prices: keep both."""
 
 
@@ -31,7 +33,7 @@ class ChannelPaying:
 
     def __init__(
         self,
-        channel: PayerChannel,
+        channel: "PayerChannel",
         root: Cid,
         max_price_units_per_gib: int,
         *,

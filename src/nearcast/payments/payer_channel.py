@@ -8,12 +8,15 @@ voucher goes out on the newest stream that lives; the payee counts per channel a
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from nearcast.chain.channels import OwnChannel
 from nearcast.chain.node_records import NodeRecord
+from nearcast.content.cid import Cid
 from nearcast.errors import NearcastError, RefusedError, StoreError
-from nearcast.payments.budget import Pot
+from nearcast.payments.budget import Allowance, Pot
+from nearcast.payments.channel_paying import ChannelPaying, Witness
 from nearcast.payments.credit import PART_BITS, PayerAccount, parts_of
 from nearcast.payments.messages import Hello, Welcome, proof_of
 from nearcast.payments.pace import signing_delay_s
@@ -30,12 +33,21 @@ STREAMS_MAX: Final = 8  # connections to one node at a time; guess
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
+@dataclass(frozen=True)
+class Desk:
+    """What all channels of a purse share. `day`: the pot that all of them spend from; `spawn` starts a task of its."""
+
+    promising: Promising
+    day: Pot
+    witness: Witness
+    telemetry: Telemetry
+    spawn: Spawn
+
+
 class PayerChannel:
     """A channel to `node`. `run` is its task; everything else may be called from any task of the loop."""
 
-    def __init__(
-        self, own: OwnChannel, node: NodeRecord, capacity_units: int, promising: Promising, telemetry: Telemetry
-    ) -> None:
+    def __init__(self, own: OwnChannel, node: NodeRecord, capacity_units: int, desk: Desk) -> None:
         """`own.signed_units`: the highest promise that either book knows. `capacity_units`: the balance on chain."""
         self.channel_id = own.channel_id
         self.config = own.config
@@ -43,9 +55,9 @@ class PayerChannel:
         self.account = PayerAccount(capacity_units, own.signed_units)
         self.pot = Pot(lambda: (self.account.capacity_units << PART_BITS) - self.account.verified_parts)
         self.retired: str | None = None  # why no new download may begin on it
-        self._promising = promising
-        self._telemetry = telemetry
-        self._promise = promising.promise(own.channel_id, own.signed_units)
+        self._desk = desk
+        self._promising = desk.promising
+        self._promise = desk.promising.promise(own.channel_id, own.signed_units)
         self._streams: list[PayStream] = []
         self._opening = asyncio.Lock()
         self._signing = asyncio.Lock()
@@ -58,6 +70,12 @@ class PayerChannel:
         self._is_dozing = False  # the task waits for a pause, and looks again by itself
         self._capped_on: str | None = None  # a day whose cap the ledger refused to pass
         self._failure: NearcastError | None = None
+
+    def paying(self, root: Cid, max_price_units_per_gib: int, allowance: Allowance) -> ChannelPaying:
+        """Pay for one download from this node. `allowance`: of the whole fetch, which may ask other nodes as well."""
+        return ChannelPaying(
+            self, root, max_price_units_per_gib, allowance=allowance, day=self._desk.day, witness=self._desk.witness
+        )
 
     # What downloads say.
 
@@ -97,7 +115,7 @@ class PayerChannel:
         """The node lied: no voucher is signed or sent from now on."""
         if self._failure is None:
             self._fail(RefusedError(f"the node lied and is not paid any more: {reason}"))
-            self._telemetry.event("payee_distrusted", operator=self.node.operator, reason=reason)
+            self._desk.telemetry.event("payee_distrusted", operator=self.node.operator, reason=reason)
 
     async def ready(self, connection: Connection) -> None:
         """See that a payment stream is open on this connection. RefusedError, UnavailableError."""
@@ -145,10 +163,6 @@ class PayerChannel:
                 if stream.lives:
                     closing.create_task(stream.close(patience_s))
 
-    def use(self, spawn: Spawn) -> None:
-        """Who owns the tasks that listen to the payee."""
-        self._spawn = spawn
-
     async def _step(self) -> bool:
         """Do the one thing that is to be done next; False: there is none."""
         stream = self._newest()
@@ -160,7 +174,7 @@ class PayerChannel:
             await self._write()
         elif stream is not None and self.is_trusted and stream.sent_units < self._promise.units:
             await stream.send(self._promise)
-            self._telemetry.count("vouchers_sent")
+            self._desk.telemetry.count("vouchers_sent")
         else:
             return False
         self._progress.beat()
@@ -230,8 +244,8 @@ class PayerChannel:
         hello = Hello(self._promising.chain_id, self.config, proof, self._promise)
         stream = await PayStream.open(connection, hello)
         self._streams = [*self._streams[-(STREAMS_MAX - 1) :], stream]
-        self._spawn(stream.listen(self._welcomed))
-        self._telemetry.count("pay_streams_opened")
+        self._desk.spawn(stream.listen(self._welcomed))
+        self._desk.telemetry.count("pay_streams_opened")
         self._work.beat()  # a promise made meanwhile goes out on the new stream
 
     async def _welcomed(self, welcome: Welcome) -> None:
@@ -251,4 +265,4 @@ class PayerChannel:
                 return
             self.account.verified_parts += more_units << PART_BITS  # what it was for is not what is due now
             self._promised(welcome.promise.units)
-            self._telemetry.count("promises_adopted")
+            self._desk.telemetry.count("promises_adopted")

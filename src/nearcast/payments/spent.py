@@ -164,12 +164,12 @@ class SpentLedger:
 
     def signed_units(self, channel_id: bytes) -> int:
         """What was promised in all on a channel."""
-        with self._lock:
+        with self._lock, _sqlite_errors():
             return self._signed_units(channel_id)
 
     def signed_on(self, day: str) -> int:
         """How many units were promised on a day, by all processes."""
-        with self._lock:
+        with self._lock, _sqlite_errors():
             return self._signed_on(day)
 
     # What the chain said.
@@ -185,7 +185,7 @@ class SpentLedger:
 
     def seen(self, channel_id: bytes) -> Seen | None:
         """The balance as last remembered, or None."""
-        with self._lock:
+        with self._lock, _sqlite_errors():
             row = self._database.execute(
                 "SELECT capacity_units, seen_at_s FROM channel WHERE id = ? AND seen_at_s IS NOT NULL", (channel_id,)
             ).fetchone()
@@ -210,7 +210,7 @@ class SpentLedger:
 
     def spendings(self) -> list[Spending]:
         """Everything that was paid, by day, payee and object, in that order."""
-        with self._lock:
+        with self._lock, _sqlite_errors():
             rows = self._database.execute("SELECT * FROM spending ORDER BY day, receiver, root").fetchall()
         return [
             Spending(day, receiver, root, size_bytes, (units << PART_BITS) + parts)
@@ -219,13 +219,13 @@ class SpentLedger:
 
     def deposits(self) -> list[Deposit]:
         """Every deposit that a purse made, the oldest day first."""
-        with self._lock:
+        with self._lock, _sqlite_errors():
             rows = self._database.execute("SELECT * FROM deposit ORDER BY day, hash").fetchall()
         return [Deposit(hash_, day, channel, to, units, int(fee)) for hash_, day, channel, to, units, fee in rows]
 
     def promised(self) -> dict[bytes, int]:
         """What was promised in all, by channel."""
-        with self._lock:
+        with self._lock, _sqlite_errors():
             return dict(self._database.execute("SELECT id, signed_units FROM channel").fetchall())
 
     # Within a transaction.
@@ -272,7 +272,7 @@ def _sqlite_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"the ledger of spending cannot be written: {error}", fix="free the disk") from error
+        raise StoreError(f"the ledger of spending cannot be used: {error}", fix="free the disk") from error
 
 
 @contextmanager

@@ -1,0 +1,264 @@
+"""The payer's side: the channels that this process pays from, to whichever nodes, and what may be spent in all.
+
+Used by whoever downloads, and by a node that brings what it lacks from others. One channel per node is enough; there
+may be more when another process of the same user signs for the first.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from nearcast.chain.channels import ChannelBook, OwnChannel
+from nearcast.chain.deployment import Deployment
+from nearcast.chain.node_records import NodeRecord
+from nearcast.chain.offers import court_domain
+from nearcast.chain.rpc import JsonRpc
+from nearcast.chain.signing import Signer
+from nearcast.chain.vouchers import settlement_domain
+from nearcast.clock import Clock
+from nearcast.errors import ChainError, StoreError, UnavailableError, one_error
+from nearcast.payments.budget import Budget, Day, Pot
+from nearcast.payments.channel_lock import ChannelLock
+from nearcast.payments.channel_opening import ChannelOpening, pays
+from nearcast.payments.payer_channel import Desk, PayerChannel
+from nearcast.payments.promising import Promising
+from nearcast.payments.spent import Seen, SpentLedger
+from nearcast.payments.tasks import in_thread
+from nearcast.payments.terms import Terms, terms_of
+from nearcast.payments.witness import OfferWitness
+from nearcast.telemetry import Telemetry
+
+# How long what the chain said of a channel's money is good without asking it again first. It can only have become more,
+# or a withdrawal was begun, which takes the channel's delay (an hour at least) and which the payee watches for.
+SEEN_GOOD_S: Final = 600
+LOOK_AGAIN_S: Final = 60  # how often a channel in use is looked at, beside the downloads; guess
+CLOSE_PATIENCE_S: Final = 2.0  # guess: for the payees to read the last vouchers when this process ends
+WITHDRAWING: Final = "its money is being taken back"
+
+
+class Purse:
+    """Use it in an `async with`; the books must outlive it."""
+
+    def __init__(
+        self,
+        *,
+        deployment: Deployment,
+        rpc: JsonRpc,
+        book: ChannelBook,
+        spent: SpentLedger,
+        hot: Signer,
+        wallet: Callable[[], Signer] | None,
+        journal: Path,
+        evidence: Path,
+        budget: Budget,
+        clock: Clock,
+        telemetry: Telemetry,
+        confirmations: int | None = None,
+    ) -> None:
+        """`hot` signs vouchers, `wallet()` opens channels (it may ask for a password; it is called in a thread, once).
+
+        `journal`: the wallet's journal of transactions, in the folder of this chain, where the locks are too.
+        `evidence`: the folder where proof of offences is kept.
+        """
+        self.budget = budget
+        contracts = deployment.contracts
+        domain = settlement_domain(deployment.chain_id, contracts["BatchSettlement"])
+        day = Day(budget.day_cap_units)
+        self._promising = Promising(deployment.chain_id, domain, hot, book, spent, budget, day, clock)
+        depth = confirmations or deployment.confirmations
+        self._opening = ChannelOpening(deployment, rpc, self._promising, wallet, journal, depth)
+        court = court_domain(deployment.chain_id, contracts["Court"])
+        self._witness = OfferWitness(rpc, court, depth, evidence, self._spawn, telemetry)
+        pot = Pot(lambda: day.left_parts(self._promising.today()))
+        self._desk = Desk(self._promising, pot, self._witness, telemetry, self._spawn)
+        self._deployment = deployment
+        self._clock = clock
+        self._locks = journal.parent / "locks"
+        self._channels: dict[bytes, PayerChannel] = {}
+        self._looked_at_s: dict[bytes, float] = {}
+        self._known: dict[bytes, tuple[OwnChannel, Seen | None]] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._held = ExitStack()
+        self._tasks = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await in_thread(self._read_books)
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            async with asyncio.TaskGroup() as ending:
+                for channel in self._channels.values():
+                    ending.create_task(_end(channel))
+        finally:
+            for task in self._running:
+                task.cancel()
+            # A TaskGroup would wrap whatever the body raised; only a cancellation is its concern.
+            is_cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
+            try:
+                with one_error():
+                    await self._tasks.__aexit__(*((kind, error, trace) if is_cancelled else (None, None, None)))
+            finally:
+                self._held.close()
+
+    @property
+    def signed_today_units(self) -> int:
+        """What vouchers promised today, in units, as far as this process knows."""
+        day = self._promising.day
+        return day.signed_units if day.day == self._promising.today() else 0
+
+    def has_channel(self, node: NodeRecord) -> bool:
+        """Whether a channel to this node with money in it is open already, as far as our books know."""
+        terms = self._terms(node)
+        if any(channel.left_units() for channel in self._usable(terms)):
+            return True
+        return any(
+            channel_id not in self._channels
+            and pays(terms, own.config)
+            and (seen is None or seen.capacity_units > own.signed_units)
+            for channel_id, (own, seen) in self._known.items()
+        )
+
+    async def channel_for(self, node: NodeRecord, expected_units: int) -> PayerChannel:
+        """A channel that pays this node and has so much left: one that is there, filled up, or a new one.
+
+        Without a wallet: one that is there, however little is left. RefusedError for a node that lied before;
+        WalletError, FundsError, ChainError, UnavailableError, StoreError when none can be had.
+        """
+        terms = self._terms(node)
+        self._check_trust(terms)
+        channel = self._best(terms)
+        if channel is None or channel.left_units() < max(1, expected_units):
+            async with self._one_at_a_time:
+                channel = await self._with_money(terms, node, expected_units)
+        channel.node = node
+        self._look_again(channel)
+        return channel
+
+    # Choosing.
+
+    def _terms(self, node: NodeRecord) -> Terms:
+        return terms_of(self._deployment, node.operator, node.hot_key)
+
+    def _check_trust(self, terms: Terms) -> None:
+        for channel in self._channels.values():
+            if channel.config.receiver == terms.receiver:
+                channel.check()
+
+    def _usable(self, terms: Terms) -> list[PayerChannel]:
+        return [
+            channel
+            for channel in self._channels.values()
+            if channel.retired is None and channel.is_trusted and pays(terms, channel.config)
+        ]
+
+    def _best(self, terms: Terms) -> PayerChannel | None:
+        return max(self._usable(terms), key=PayerChannel.left_units, default=None)
+
+    async def _with_money(self, terms: Terms, node: NodeRecord, expected_units: int) -> PayerChannel:
+        needed_units = max(1, expected_units)
+        channel = self._best(terms) or await self._from_book(terms, node, needed_units)
+        if channel is None:
+            return await self._new(terms, node, expected_units)
+        left_units = channel.left_units()
+        if left_units >= needed_units or (self._opening.wallet is None and left_units > 0):
+            return channel
+        own = OwnChannel(channel.channel_id, channel.config, channel.account.signed_units)
+        state = await self._opening.fill(own, terms, needed_units - left_units, opens=False)
+        channel.account.capacity_units = state.balance_units
+        return channel
+
+    async def _from_book(self, terms: Terms, node: NodeRecord, needed_units: int) -> PayerChannel | None:
+        """The first with enough, else the one with most, of those that no other process signs for."""
+        best: tuple[int, OwnChannel, int, ExitStack] | None = None
+        with ExitStack() as unused:
+            for own in await in_thread(self._opening.of_payee, terms):
+                lock = None if own.channel_id in self._channels else ChannelLock.take(self._locks, own.channel_id)
+                if lock is None:
+                    continue
+                held = unused.enter_context(ExitStack())
+                held.callback(lock.release)
+                remembered = await in_thread(self._opening.remembered, own)
+                capacity_units = await self._capacity(remembered, terms)
+                left_units = capacity_units - remembered.signed_units
+                if capacity_units > 0 and (best is None or left_units > best[0]):
+                    best = left_units, remembered, capacity_units, held
+                if left_units >= needed_units:
+                    break
+            if best is None:
+                return None
+            _, own, capacity_units, held = best
+            self._held.push(held.pop_all())
+        return self._start(own, node, capacity_units)
+
+    async def _capacity(self, own: OwnChannel, terms: Terms) -> int:
+        """The channel's balance; 0 when it must not be used."""
+        await self._opening.finish_earlier(own, terms)
+        seen = await in_thread(self._promising.spent.seen, own.channel_id)
+        if seen is not None and 0 <= self._clock.unix_s() - seen.at_s < SEEN_GOOD_S:
+            return seen.capacity_units
+        state = await self._opening.look(own.config, own.channel_id)
+        self._looked_at_s[own.channel_id] = self._clock.monotonic_s()
+        return 0 if state.withdraw_begun_at else state.balance_units
+
+    async def _new(self, terms: Terms, node: NodeRecord, expected_units: int) -> PayerChannel:
+        own = await self._opening.new(terms)
+        lock = ChannelLock.take(self._locks, own.channel_id)
+        if lock is None:
+            raise StoreError("the lock of a channel that is new is taken")
+        self._held.callback(lock.release)
+        state = await self._opening.fill(own, terms, expected_units, opens=True)
+        self._looked_at_s[own.channel_id] = self._clock.monotonic_s()
+        return self._start(own, node, state.balance_units)
+
+    def _start(self, own: OwnChannel, node: NodeRecord, capacity_units: int) -> PayerChannel:
+        channel = PayerChannel(own, node, capacity_units, self._desk)
+        self._channels[own.channel_id] = channel
+        self._spawn(channel.run())
+        return channel
+
+    # Looking.
+
+    def _look_again(self, channel: PayerChannel) -> None:
+        now_s = self._clock.monotonic_s()
+        looked_at_s = self._looked_at_s.get(channel.channel_id)
+        if looked_at_s is None or now_s - looked_at_s > LOOK_AGAIN_S:
+            self._looked_at_s[channel.channel_id] = now_s
+            self._spawn(self._look(channel))
+
+    async def _look(self, channel: PayerChannel) -> None:
+        try:
+            state = await self._opening.look(channel.config, channel.channel_id)
+        except (ChainError, UnavailableError):
+            return  # the payee looks too, and says so when it finds the channel empty
+        channel.account.capacity_units = state.balance_units
+        if state.withdraw_begun_at:
+            channel.retired = WITHDRAWING
+
+    def _read_books(self) -> None:
+        promising = self._promising
+        today = promising.today()
+        promising.day.note(today, promising.spent.signed_on(today))
+        for own in promising.book.of_authorizer(promising.hot.address):
+            self._known[own.channel_id] = own, promising.spent.seen(own.channel_id)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+
+async def _end(channel: PayerChannel) -> None:
+    """Pay what is due, and let the payee read it."""
+    try:
+        await channel.settle()
+    except StoreError:
+        return  # every download was told
+    await channel.close(CLOSE_PATIENCE_S)
