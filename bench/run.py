@@ -16,7 +16,18 @@ from rich.table import Table
 
 from bench.row import Row
 
-FILES = ("importing", "fetching", "http", "missing", "memory", "removing", "gas", "signing", "node_records")
+FILES = (
+    "importing",
+    "fetching",
+    "http",
+    "missing",
+    "memory",
+    "removing",
+    "gas",
+    "signing",
+    "node_records",
+    "vouchers_received",
+)
 RESULTS = Path(__file__).with_name("results.json")
 
 

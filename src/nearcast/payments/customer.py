@@ -112,7 +112,11 @@ class Customer:
         cannot keep it.
         """
         await self.accept(promise)
-        while self._written_units < promise.units:
+        await self.until_written(promise.units)
+
+    async def until_written(self, units: int) -> None:
+        """Until a voucher over so much is on disk. StoreError when the disk cannot keep it."""
+        while self._written_units < units:
             if self._writer.failure is not None:
                 raise self._writer.failure
             await self._line.changed.wait(1.0)  # the writer's failure does not beat

@@ -89,7 +89,7 @@ class Till:
         key = (channel_id(self._domain, hello.config), peer)
         paying = PayStream(stream, frames, self._clock, self._telemetry)
         try:
-            customer = await self._greet(key, hello)
+            customer = await self._greet(key, hello, paying)
         except RefusedError as error:
             self._telemetry.count("pay_streams_refused")
             self._telemetry.event("pay_stream_refused", peer=peer.hex(), reason=error.message)
@@ -101,7 +101,6 @@ class Till:
             before.end("the payer came back over another stream")
             customer.stop(peer=peer)
         self._streams[key] = paying
-        customer.streams.add(paying)
         self._telemetry.count("pay_streams")
         self._answer(key, customer)
         try:
@@ -140,7 +139,7 @@ class Till:
 
     # Admission.
 
-    async def _greet(self, key: _Key, hello: Hello) -> Customer:
+    async def _greet(self, key: _Key, hello: Hello, paying: PayStream) -> Customer:
         if hello.chain_id != self.terms.chain_id:
             raise RefusedError(f"this node is paid on the chain {self.terms.chain_id}")
         check_config(self.terms, hello.config)
@@ -149,7 +148,13 @@ class Till:
         if key not in self._streams and sum(peer == key[1] for _, peer in self._streams) >= STREAMS_PER_PEER_MAX:
             raise RefusedError(f"more than {STREAMS_PER_PEER_MAX} channels of one peer at a time")
         customer = await self._admit(key[0], hello.config)
-        await customer.accept(hello.promise)
+        customer.streams.add(paying)  # from now on it is not forgotten
+        try:
+            if hello.promise.units > customer.promise.units:
+                await customer.accept(hello.promise)
+        except BaseException:
+            customer.streams.discard(paying)
+            raise
         return customer
 
     async def _admit(self, channel: bytes, config: ChannelConfig) -> Customer:
@@ -166,9 +171,9 @@ class Till:
             customer = self._add(known, 0)
             self._unread.put_nowait(customer)
             return customer
-        newest, capacity_units = await self._state(channel)
+        claimed_units, capacity_units = await self._state(channel)
         nothing = EarnedChannel(channel, config, Promise(0, b""), 0, 0, 0)
-        customer = self._add(known or nothing, newest)
+        customer = self._add(known or nothing, claimed_units)
         customer.checked(capacity_units)
         return customer
 
@@ -206,9 +211,11 @@ class Till:
         return newest.claimed_units, capacity_of(newest, confirmed_units)
 
     async def _read(self, customer: Customer) -> None:
+        closed_reason = customer.closed_reason
         _, capacity_units = await self._state(customer.channel_id)
         customer.checked(capacity_units)
-        customer.reopen_credit()
+        if closed_reason is not None:  # if it was closed only while we read, the chain has changed since
+            customer.reopen_credit()
 
     async def _reread(self, customer: Customer) -> None:
         """For a voucher over more than the channel held: it may have been filled up."""
