@@ -1,8 +1,8 @@
 """Paying into a channel: by a signed EIP-3009 authorization that the wallet submits itself.
 
-The deposit is in the book before it is signed, with the nonce that the token will remember. So a killed command
-finds it when it is repeated: if the token knows the nonce the money has moved and nothing is sent, else the same
-authorization is sent again, which can happen once only.
+The deposit is in the book before it is signed, with the nonce that the token will remember (payments/deposit.py). So a
+killed command finds it when it is repeated: if the token knows the nonce the money has moved and nothing is sent, else
+the same authorization is sent again, which can happen once only.
 """
 
 import os
@@ -11,39 +11,42 @@ from typing import TYPE_CHECKING
 from nearcast.cli.channel_states import ChannelState, channel_book, find_channel, state_of
 from nearcast.cli.dry_run import Plan
 from nearcast.cli.hexwords import address_text, hash_text
+from nearcast.cli.keyring import hot_key_file
 from nearcast.cli.money import usdc_text
 from nearcast.cli.transacting import Sent, resume, transact
 from nearcast.errors import ChainError
 
 if TYPE_CHECKING:
+    from nearcast.chain.bindings.token import Token
     from nearcast.chain.channels import ChannelBook, OwnChannel, PlannedDeposit
-    from nearcast.chain.deposits import DepositAuthorization
-    from nearcast.chain.vouchers import ChannelConfig
     from nearcast.cli.chain_session import Session
-
-DEPOSIT_VALID_S = 3600  # guess: long past any wait for a block, short enough that a forgotten one is over soon
 
 
 async def open_and_deposit(
     session: "Session", receiver: bytes, authorizer: bytes | None, delay_s: int, amount_units: int
 ) -> None:
-    """A new channel with its first deposit; or the end of an earlier, interrupted run of the same command."""
-    from nearcast.chain.vouchers import ChannelConfig
+    """A new channel with its first deposit; or the end of an earlier, interrupted run of the same command.
+
+    Its vouchers are signed by this machine's hot key, so that paying from it takes no password.
+    """
+    from nearcast.chain.hot_key import load_or_create_hot_key
+    from nearcast.chain.vouchers import ChannelConfig, settlement_domain
+    from nearcast.payments.deposit import is_like, new_channel
 
     payer = session.wallet_address
+    hot = load_or_create_hot_key(hot_key_file(session.call)).address
     authorizer = authorizer or await _authorizer_of(session, receiver)
-    config = ChannelConfig(
-        payer, bytes(20), receiver, authorizer, session.address_of("TestUSDC"), delay_s, os.urandom(32)
-    )
+    config = ChannelConfig(payer, hot, receiver, authorizer, session.address_of("TestUSDC"), delay_s, os.urandom(32))
     with channel_book(session) as book:
         if await _was_sent(session, book):
             return
         for planned in book.unfinished_deposits(payer):
             channel = book.get(planned.channel_id)
             is_it = planned.opens and planned.amount_units == amount_units
-            if channel and is_it and _same_but_salt(channel, config) and await _finish(session, book, channel, planned):
+            if channel and is_it and is_like(channel.config, config) and await _finish(session, book, channel, planned):
                 return
-        await _deposit_anew(session, book, _new_channel(session, config), amount_units, opens=True)
+        domain = settlement_domain(session.chain_id, session.address_of("BatchSettlement"))
+        await _deposit_anew(session, book, new_channel(domain, config), amount_units, opens=True)
 
 
 async def deposit_more(session: "Session", name: str, amount_units: int) -> None:
@@ -81,49 +84,53 @@ async def _was_sent(session: "Session", book: "ChannelBook") -> bool:
 
 async def _finish(session: "Session", book: "ChannelBook", channel: "OwnChannel", planned: "PlannedDeposit") -> bool:
     """Bring an interrupted deposit to its end. False when it can never happen: it has expired unused."""
-    nonce = _authorization(channel.config, planned).nonce
-    if await session.read("TestUSDC", "authorizationState", channel.config.payer, nonce):
-        await _tell(session, book, channel, planned, None)
-        return True
-    if planned.valid_before_s <= session.now_s:
-        if not session.call.dry_run:
-            book.finish_deposit(planned)
-        return False
-    await _deposit(session, book, channel, planned)
+    from nearcast.payments.deposit import Stage, stage_of
+
+    match await stage_of(_token(session), channel.config, planned, session.now_s):
+        case Stage.PAID:
+            await _tell(session, book, channel, planned, None)
+        case Stage.OVER:
+            if not session.call.dry_run:
+                book.finish_deposit(planned)
+            return False
+        case Stage.OPEN:
+            await _deposit(session, book, channel, planned)
     return True
 
 
 async def _deposit_anew(
     session: "Session", book: "ChannelBook", channel: "OwnChannel", amount_units: int, *, opens: bool
 ) -> None:
-    from nearcast.chain.channels import PlannedDeposit
+    from nearcast.payments.deposit import planned_deposit, write_down
 
     await session.check_token_balance(amount_units)
-    valid_before_s = session.now_s + DEPOSIT_VALID_S
-    planned = PlannedDeposit(channel.channel_id, amount_units, os.urandom(32), valid_before_s, opens)
+    planned = planned_deposit(channel, amount_units, session.now_s, opens=opens)
     if not session.call.dry_run:
-        book.add(channel.channel_id, channel.config)
-        book.plan_deposit(planned)
+        write_down(book, channel, planned)
     await _deposit(session, book, channel, planned)
 
 
 async def _deposit(session: "Session", book: "ChannelBook", channel: "OwnChannel", planned: "PlannedDeposit") -> None:
-    from nearcast.chain.deposits import usdc_domain
+    from nearcast.payments.deposit import sign_deposit
 
     await session.check_token_balance(planned.amount_units)
     config = channel.config
-    domain = usdc_domain(session.chain_id, config.token, await session.read("TestUSDC", "name"))
-    authorization = _authorization(config, planned)
-    data = authorization.collector_data(authorization.sign(domain, session.signer()))
+    authorization, signature = await sign_deposit(_token(session), config, planned, session.signer())
     collector = session.address_of("ERC3009DepositCollector")
     effects = (
         f"{usdc_text(planned.amount_units)} move from the wallet into the channel {hash_text(channel.channel_id)}",
         f"{address_text(config.receiver)} can be paid from it by vouchers, and by nothing else",
     )
-    arguments = (config.as_tuple(), planned.amount_units, collector, data)
+    arguments = (config.as_tuple(), planned.amount_units, collector, authorization.collector_data(signature))
     sent = await transact(session, Plan("BatchSettlement", "deposit", arguments, effects))
     if sent is not None:
         await _tell(session, book, channel, planned, sent)
+
+
+def _token(session: "Session") -> "Token":
+    from nearcast.chain.bindings.token import Token
+
+    return Token(session.rpc, session.address_of("TestUSDC"))
 
 
 async def _tell(
@@ -154,31 +161,6 @@ def _lines(state: ChannelState, planned: "PlannedDeposit", how: list[str]) -> li
         f" {address_text(state.config.receiver)}",
         *how,
     ]
-
-
-def _authorization(config: "ChannelConfig", planned: "PlannedDeposit") -> "DepositAuthorization":
-    from nearcast.chain.deposits import DepositAuthorization
-
-    return DepositAuthorization(
-        payer=config.payer,
-        channel_id=planned.channel_id,
-        amount_units=planned.amount_units,
-        valid_after_s=0,
-        valid_before_s=planned.valid_before_s,
-        salt=int.from_bytes(planned.salt),
-    )
-
-
-def _new_channel(session: "Session", config: "ChannelConfig") -> "OwnChannel":
-    from nearcast.chain.channels import OwnChannel
-    from nearcast.chain.vouchers import channel_id, settlement_domain
-
-    domain = settlement_domain(session.chain_id, session.address_of("BatchSettlement"))
-    return OwnChannel(channel_id(domain, config), config, signed_units=0)
-
-
-def _same_but_salt(channel: "OwnChannel", config: "ChannelConfig") -> bool:
-    return channel.config.as_tuple()[:-1] == config.as_tuple()[:-1]
 
 
 async def _authorizer_of(session: "Session", receiver: bytes) -> bytes:
