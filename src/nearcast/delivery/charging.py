@@ -7,6 +7,7 @@ signing the offer desk's (payments/offering.py); here the two meet a request.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from nearcast.chain.offers import Offer as ContentOffer
@@ -20,7 +21,7 @@ from nearcast.wire import FrameReader
 
 CUSTOMER_PATIENCE_S = 2.0  # a request may overtake the channel's greeting, which is sent at the same moment; guess
 UNPAID_PATIENCE_S = 10.0  # with the window used up and no voucher; guess: a lossy link recovers in 3 s
-ROLE_CACHE = "cache"  # what a node earns by by default: with content that is not its own
+ROLE_CACHE = "cache"  # as what a node earns where nobody says that the content is its own
 
 
 class Tab(Protocol):
@@ -80,8 +81,8 @@ class Bill:
     """What one answer costs, and the tab that it is put on."""
 
     offer: Offer
-    tab: AbstractContextManager[Tab]
     account: PayeeAccount
+    open_tab: Callable[[], AbstractContextManager[Tab]]
 
     def piece_bytes(self) -> int:
         """How much content may leave at a time: a piece is a step of the window, so that vouchers come in between."""
@@ -143,5 +144,6 @@ class Charging:
             return Refusal("busy", error.message)
         price = signed.offer.price_units_per_gib
         offer = Offer(price, SignedOffer(signed.offer, signed.signature))
-        tab = customer.open_tab(request.root, request.nonce, price, role=self.role_of(request.root), peer=peer)
-        return self.too_dear(request, price) or Bill(offer, tab, customer.account)
+        role = self.role_of(request.root)
+        open_tab = partial(customer.open_tab, request.root, request.nonce, price, role=role, peer=peer)
+        return self.too_dear(request, price) or Bill(offer, customer.account, open_tab)

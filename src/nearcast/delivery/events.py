@@ -53,13 +53,26 @@ class SourceJoined:
     source: str
 
 
-FetchEvent: TypeAlias = Planned | LeafVerified | SourceFailed | SourceJoined
+@dataclass(frozen=True, slots=True)
+class Paying:
+    """A source's first offer was accepted: from now on every verified block of it is paid."""
+
+    source: str
+    price_units_per_gib: int
+    channel_id: bytes
+
+
+FetchEvent: TypeAlias = Planned | LeafVerified | SourceFailed | SourceJoined | Paying
 
 
 @dataclass(slots=True)
 class FetchReport:
     """`bytes_verified` and `bytes_by_source` count blocks of all kinds, nodes too; `duplicate_bytes` what came twice;
-    `reused_bytes` what was found in the store under another name or from an earlier try."""
+    `reused_bytes` what was found in the store under another name or from an earlier try.
+
+    `paid_bytes_by_source` and `paid_parts_by_source` (2^30 parts to a unit, payments/credit.py) have the paid sources
+    only; what came twice from them was paid, too.
+    """
 
     target: Cid
     bytes_verified: int = 0
@@ -69,6 +82,8 @@ class FetchReport:
     duration_s: float = 0.0
     liars: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
+    paid_bytes_by_source: dict[str, int] = field(default_factory=dict)
+    paid_parts_by_source: dict[str, int] = field(default_factory=dict)
 
     def count(self, source: str, size_bytes: int) -> None:
         self.bytes_verified += size_bytes

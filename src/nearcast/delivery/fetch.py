@@ -28,7 +28,7 @@ from nearcast.delivery.select import Paces
 from nearcast.delivery.session import NodeWalk, WalkedFile
 from nearcast.delivery.source import NodesWanted, Source
 from nearcast.delivery.tasks import in_thread, leading_error
-from nearcast.errors import IntegrityError, LimitError, NearcastError
+from nearcast.errors import NearcastError
 from nearcast.telemetry import Telemetry
 
 __all__ = ["FetchEvent", "FetchReport", "Fetcher", "Wanted"]
@@ -123,6 +123,9 @@ class _Download:
         else:
             await self._dag()
         self._report.duration_s = self._clock.monotonic_s() - started_s
+        for name, purchase in self._roster.paid.items():
+            self._report.paid_bytes_by_source[name] = purchase.paid_bytes
+            self._report.paid_parts_by_source[name] = purchase.paid_parts
         self._report.liars = tuple(self._roster.liars)
         self._report.failed = {name: error.message for name, error in self._roster.failed.items()}
         return self._report
@@ -224,14 +227,8 @@ class _Download:
             layout, self._roster, self._landing, self._report, self._on_event, self._clock, plain_sources=is_file
         )
         if inline is not None and inline.inline:
-            await self._accept_inline(stage, inline)
+            await stage.accept_inline(inline.inline)
         await stage.run()
-
-    async def _accept_inline(self, stage: LeafStage, nodes: NodeStage) -> None:
-        try:
-            await stage.accept_inline(nodes.inline_from, nodes.inline)
-        except (IntegrityError, LimitError) as error:
-            self._roster.fail(nodes.inline_from, error)
 
     async def _reuse(self, layout: Layout) -> None:
         """Leaves that the store has under another name, and files that only lack their last step."""

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from nearcast.content.blocks import BLOCK_BYTES_MAX, check_block
 from nearcast.content.cid import Cid, parse_cid
 from nearcast.delivery.http_exchange import HttpExchange
+from nearcast.delivery.purchase import Purchase
 from nearcast.delivery.session import NodeWalk
 from nearcast.delivery.source import REQUESTS_IN_FLIGHT, STALL_TIMEOUT_S, NodesWanted, Span, TakeLeaf, TakeNode
 from nearcast.delivery.tasks import leading_error
@@ -24,6 +25,8 @@ BLOCKS_AHEAD = 8  # nodes asked of a gateway at a time; guess: hides a round tri
 
 class HttpSource:
     """Source of delivery/source.py."""
+
+    purchase: Purchase | None = None  # money is not taken over HTTP here
 
     def __init__(self, url: str, *, stall_timeout_s: float = STALL_TIMEOUT_S) -> None:
         """Raises UsageError when `url` is not an http or https URL."""

@@ -48,6 +48,7 @@ class Layout:
     reusable: list[tuple[FileDag, int]] = field(default_factory=list)
     dags: list[FileDag] = field(default_factory=list)
     whole: list[FileDag] = field(default_factory=list)
+    raw_digests: set[bytes] = field(default_factory=set)
     _starts: list[int] = field(default_factory=list)
 
     def add(self, cid: Cid, dag: FileDag | None, first: int, count: int, claimed_bytes: int = 0) -> None:
@@ -73,6 +74,12 @@ class Layout:
             digest = stretch.cid.digest if stretch.dag is None else stretch.dag.leaves.digest(index)
             items[digest] = item
         return items
+
+    def is_part(self, digest: bytes) -> bool:
+        """Whether a leaf with this digest belongs to the files, here already or not."""
+        if digest in self.raw_digests:
+            return True
+        return any(digest == dag.leaves.digest(index) for dag in self.dags for index in range(len(dag.leaves)))
 
     def run_end(self, item: int) -> int:
         """The first item that is not asked for together with `item`: beyond FILES_IN_RUN_MAX larger files."""
@@ -185,6 +192,7 @@ def _absent(present: list[tuple[int, int]], first: int, end: int) -> Iterator[tu
 
 def _add_raw(layout: Layout, store: Store, cid: Cid, size_bytes: int) -> None:
     layout.total_bytes += size_bytes
+    layout.raw_digests.add(cid.digest)
     if store.has(cid):
         layout.have_bytes += size_bytes
     else:

@@ -7,11 +7,11 @@ is asked again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 
 from nearcast.clock import Clock
-from nearcast.content.cid import raw_cid
+from nearcast.content.blocks import check_block
 from nearcast.delivery.events import FetchEvent, FetchReport, LeafVerified
 from nearcast.delivery.landing import Landing
 from nearcast.delivery.layout import Layout
@@ -19,7 +19,15 @@ from nearcast.delivery.plan import Plan, Run
 from nearcast.delivery.roster import Roster
 from nearcast.delivery.source import Source
 from nearcast.delivery.tasks import in_thread, leading_error
-from nearcast.errors import IntegrityError, NearcastError, NotFoundError, RemoteError, StoreError, UnavailableError
+from nearcast.errors import (
+    IntegrityError,
+    LimitError,
+    NearcastError,
+    NotFoundError,
+    RemoteError,
+    StoreError,
+    UnavailableError,
+)
 
 INLINE_ITEMS_MAX = 4096  # first leaves of a layout among which inline ones are looked for
 HEDGE_LOOK_S = 0.1  # how often an idle request looks for a late run to help with; under half of the shortest lateness
@@ -67,22 +75,29 @@ class LeafStage:
         except BaseExceptionGroup as failures:
             raise leading_error(failures) from None
 
-    async def accept_inline(self, source: str, blocks: list[bytes]) -> None:
-        """Leaves that came behind the nodes, unasked: those that are wanted are taken, others were here already.
+    async def accept_inline(self, inline: Mapping[str, list[bytes]]) -> None:
+        """Leaves that came behind the nodes, unasked, by source: those that are wanted are taken, others were here
+        already. A source whose bytes have nothing to do with the content is out."""
+        for source, blocks in inline.items():
+            try:
+                await self._accept_from(source, blocks)
+            except (IntegrityError, LimitError) as error:
+                self._roster.fail(source, error)
 
-        Raises IntegrityError for bytes that have nothing to do with the content.
-        """
-        items = self._layout.items_by_digest(INLINE_ITEMS_MAX)
-        arrived: list[int] = []
+    async def _accept_from(self, source: str, blocks: list[bytes]) -> None:
+        items = self._layout.items_by_digest(max(INLINE_ITEMS_MAX, len(blocks)))
+        arrived: set[int] = set()
         try:
             for data in blocks:
                 digest = (await in_thread(sha256, data)).digest()
-                item = items.pop(digest, None)
-                if item is not None:
-                    await self._land(source, item, data)
-                    arrived.append(item)
-                elif not self._landing.has(raw_cid(digest)):
+                item = items.get(digest)
+                if item is None and not await in_thread(self._layout.is_part, digest):
                     raise IntegrityError("it sent bytes that are no part of the content")
+                if item is not None and not self._plan.is_verified(item) and item not in arrived:
+                    await self._land(source, item, data)
+                    arrived.add(item)
+                if source in self._roster.paid:
+                    self._roster.paid[source].inline_verified(len(data))
         finally:
             self._plan.arrived_early(arrived)
 
@@ -148,6 +163,7 @@ class LeafStage:
     async def _take(self, run: Run, item: int, data: bytes) -> None:
         """Verify, write, count. A leaf that is here, or is just being written, is a duplicate."""
         if self._plan.is_verified(item) or item in self._being_written:
+            await self._check(item, data)
             run.progress_s = self._clock.monotonic_s()
             self._report.duplicate_bytes += len(data)
             return
@@ -159,6 +175,11 @@ class LeafStage:
         self._plan.verified(run, item, len(data), self._clock.monotonic_s())
         if self._plan.is_done:
             self._roster.pulse.beat()
+
+    async def _check(self, item: int, data: bytes) -> None:
+        """That a duplicate is what it should be: it may have to be paid. Raises IntegrityError."""
+        stretch, index = self._layout.leaf(item)
+        await in_thread(check_block, stretch.cid if stretch.dag is None else stretch.dag.leaves.cid(index), data)
 
     async def _land(self, source: str, item: int, data: bytes) -> None:
         stretch, index = self._layout.leaf(item)

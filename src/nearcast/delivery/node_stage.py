@@ -5,11 +5,14 @@ RACE_STAGGER_S after the last, or at once when one has failed. Whoever delivers 
 on alone; if it fails later, the others race for the rest, from where it stopped. So ten peers of which most are dead
 or do not have it cost well under a second.
 
-Every block is checked against the one name that may come next (session.py).
+Every block is checked against the one name that may come next (session.py). A source that lost the race is told so;
+where it is paid, what it had sent before it heard of that is checked and paid all the same, and so that this is little,
+paid sources race with a longer stagger.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from nearcast.content.blocks import check_block
 from nearcast.content.cid import Cid
@@ -23,6 +26,7 @@ from nearcast.delivery.source import NodesWanted, Source
 from nearcast.delivery.tasks import in_thread, leading_error
 from nearcast.errors import NearcastError, NotFoundError, RemoteError, StoreError
 
+PAID_STAGGER_S = 0.5  # what two paid sources send is paid twice; guess: longer than a good one takes to begin
 RACE_STAGGER_S = 0.05  # ten peers are all asked within half a second; RFC 8305 recommends 250 ms for dialling alone
 
 
@@ -63,10 +67,11 @@ class NodeStage:
         self._racing: dict[str, asyncio.Task[None]] = {}
         self._lacking: dict[str, NearcastError] = {}
         self._accepting = asyncio.Lock()
-        self.inline: list[bytes] = []
-        self.inline_from = ""
-        self._inline_bytes = 0
-        self._took_empty = False
+        self.inline: dict[str, list[bytes]] = {}
+        self._inline_bytes: dict[str, int] = {}
+        self._took_empty: set[str] = set()
+        self._first = walk.accepted
+        self._names: list[Cid] = []  # of the blocks from number `_first` on
         self._taken = 0
 
     async def run(self) -> None:
@@ -93,7 +98,11 @@ class NodeStage:
             self._racing[source.name] = group.create_task(self._ask(source))
         elif not self._racing:
             raise self._roster.nobody_left(self._lacking)
-        await self._roster.pulse.wait(RACE_STAGGER_S if len(waiting) > 1 else None)
+        await self._roster.pulse.wait(self._stagger_s() if len(waiting) > 1 else None)
+
+    def _stagger_s(self) -> float:
+        is_paid = any(name in self._roster.paid for name in self._racing)
+        return PAID_STAGGER_S if is_paid else RACE_STAGGER_S
 
     async def _watch(self, winner: Source) -> None:
         """Let it go on alone while it brings blocks, or while there is nobody else to ask."""
@@ -118,7 +127,7 @@ class NodeStage:
             inline_bytes=self._want.inline_bytes if self._walk.accepted == 0 else 0,
         )
         try:
-            await source.nodes(want, self._taker(source))
+            await source.nodes(want, self._taker(source, want.skip))
             if self._walk.expected is not None and self._winner in (None, source):
                 raise RemoteError("it ended before the last block")
         except StoreError:
@@ -133,28 +142,29 @@ class NodeStage:
                 self._winner = None
             self._roster.pulse.beat()
 
-    def _taker(self, source: Source) -> Callable[[bytes], Awaitable[None]]:
-        async def take(data: bytes) -> None:
+    def _taker(self, source: Source, first: int) -> Callable[[bytes], Awaitable[bool]]:
+        numbers = count(first)
+
+        async def take(data: bytes) -> bool:
             async with self._accepting:  # two racers' first blocks may come at the same moment
-                await self._take(source, data)
+                return await self._take(source, next(numbers), data)
 
         return take
 
-    async def _take(self, source: Source, data: bytes) -> None:
-        if self._winner not in (None, source):
-            return  # it lost the race a moment ago and is being cancelled
+    async def _take(self, source: Source, number: int, data: bytes) -> bool:
+        """Whether the block was verified. `number`: its place in the nodes' sequence."""
+        if self._winner not in (None, source) or number < self._walk.accepted:
+            return await self._take_late(source, number, data)
         self._taken += 1
         expected = self._walk.expected
         if expected is None:
             self._take_inline(source, data)
-            return
-        if len(data) <= HASH_INLINE_BYTES_MAX:
-            check_block(expected, data)
-        else:
-            await in_thread(check_block, expected, data)
+            return False
+        await _check(expected, data)
         if self._winner is None:
             self._winner = source
             self._cancel_all_but(source)
+        self._names.append(expected)
         in_file = self._walk.expected_in_file
         try:
             node = self._walk.accept(data)
@@ -167,18 +177,36 @@ class NodeStage:
             await self._landing.put_block(expected, data)
         for cid, block in self._file_nodes.loose():
             await self._landing.put_block(cid, block)
+        return True
+
+    async def _take_late(self, source: Source, number: int, data: bytes) -> bool:
+        """From a source that lost the race a moment ago. Only one that is paid is still listened to."""
+        if number < self._walk.accepted:
+            await _check(self._names[number - self._first], data)
+            return True
+        if self._walk.expected is None and source.name in self._roster.paid:
+            self._take_inline(source, data)
+        return False
 
     def _take_inline(self, source: Source, data: bytes) -> None:
         """A leaf behind the last node: which one it is, is known when the leaves are laid out."""
-        self._inline_bytes += len(data)
+        before_bytes = self._inline_bytes.get(source.name, 0)
         # Empty blocks count for nothing, and there is only one: the bound on bytes would let endlessly many pass.
-        if self._inline_bytes > self._want.inline_bytes or (not data and self._took_empty):
+        if before_bytes + len(data) > self._want.inline_bytes or (not data and source.name in self._took_empty):
             raise RemoteError("it sent blocks that nobody asked for")
-        self._took_empty = self._took_empty or not data
-        self.inline_from = source.name
-        self.inline.append(data)
+        self._inline_bytes[source.name] = before_bytes + len(data)
+        if not data:
+            self._took_empty.add(source.name)
+        self.inline.setdefault(source.name, []).append(data)
 
     def _cancel_all_but(self, winner: Source | None) -> None:
         for name, task in self._racing.items():
             if winner is None or name != winner.name:
                 task.cancel()
+
+
+async def _check(cid: Cid, data: bytes) -> None:
+    if len(data) <= HASH_INLINE_BYTES_MAX:
+        check_block(cid, data)
+    else:
+        await in_thread(check_block, cid, data)

@@ -36,7 +36,8 @@ async def probe_all(
 ) -> AsyncGenerator[tuple[PeerAddress, list[Holding] | NearcastError], None]:
     """Every peer's answer, or why there is none, as they come; all of them after `timeout_s` at the latest.
 
-    With a `trail` a peer that has nothing may say that it can bring it. Iterate to the end, or inside `contextlib.aclosing`.
+    With a `trail` a peer that has nothing may say that it can bring it. Iterate to the end, or inside
+    `contextlib.aclosing`.
     """
     answers: asyncio.Queue[tuple[PeerAddress, list[Holding] | NearcastError]] = asyncio.Queue()
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from nearcast.content.cid import Cid
 from nearcast.delivery.events import FetchEvent, SourceFailed, SourceJoined
+from nearcast.delivery.purchase import Purchase
 from nearcast.delivery.select import Paces
 from nearcast.delivery.source import Source
 from nearcast.delivery.tasks import Pulse
@@ -26,6 +27,7 @@ class Roster:
         self.active: dict[str, Source] = {}
         self.failed: dict[str, NearcastError] = {}
         self.liars: list[str] = []
+        self.paid: dict[str, Purchase] = {}
         self.pulse = Pulse()
 
     def join(self, source: Source) -> None:
@@ -36,6 +38,9 @@ class Roster:
             self.failed[source.name] = RemoteError(self._known_liars[source.name])
             return
         self.active[source.name] = source
+        if source.purchase is not None:
+            source.purchase.on_event = self._on_event
+            self.paid[source.name] = source.purchase
         self._on_event(SourceJoined(source.name))
         self.pulse.beat()
 
@@ -48,6 +53,8 @@ class Roster:
         if is_liar:
             self.liars.append(name)
             self._known_liars[name] = error.message
+            if name in self.paid:
+                self.paid[name].distrust(error.message)
         self._on_event(SourceFailed(name, error.message, is_liar))
         self.pulse.beat()
 

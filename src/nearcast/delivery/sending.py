@@ -160,7 +160,7 @@ class Sending:
 
     async def _send_all(self, bill: Bill | None) -> None:
         async with AsyncExitStack() as stack:
-            tab = None if bill is None else stack.enter_context(bill.tab)
+            tab = None if bill is None else stack.enter_context(bill.open_tab())
             await self._serving.say(self._stream, Offer(PRICE_FREE) if bill is None else bill.offer)
             await self._send(bill, tab, stack)
 

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from nearcast.content.cid import Cid
 from nearcast.content.leaves import LeafTable
 from nearcast.delivery.messages import LeafSpan
+from nearcast.delivery.purchase import Purchase
 
 STALL_TIMEOUT_S = 4.0  # no byte for so long, and a source is given up; guess: a lossy mobile link recovers in 3 s
 REQUESTS_IN_FLIGHT = 3  # per source, so that the next answer is under way while one is drained; measured in bench/
@@ -42,12 +43,15 @@ class Span(LeafSpan):
     leaves: LeafTable | None
 
 
-TakeNode: TypeAlias = Callable[[bytes], Awaitable[None]]
-"""Called with every block of the nodes' sequence, then with inline leaves."""
+TakeNode: TypeAlias = Callable[[bytes], Awaitable[bool]]
+"""Called with every block of the nodes' sequence, then with inline leaves. True: it was verified, and is to be paid
+where money is due. False for an inline leaf, whose turn comes when the leaves are known, and for a block that nobody
+can check any more because another source won the race."""
 
 TakeLeaf: TypeAlias = Callable[[int, bytes | None], Awaitable[bool]]
 """Called with the number of the leaf among all that were asked for (0, 1, …) and its bytes, or None where the source
-lacks it. False means: enough, the rest of this request is not wanted any more."""
+lacks it. Bytes are verified when it returns, whatever it returns, also those that came twice. False means: enough, the
+rest of this request is not wanted any more."""
 
 
 class Source(Protocol):
@@ -64,6 +68,10 @@ class Source(Protocol):
     @property
     def requests_in_flight(self) -> int:
         """How many `leaves` requests it should be given at a time."""
+
+    @property
+    def purchase(self) -> Purchase | None:
+        """What is bought from it; None: it is free."""
 
     async def nodes(self, want: NodesWanted, take: TakeNode) -> None:
         """Hand over the blocks of the sequence; returns after the last one."""
