@@ -1,6 +1,7 @@
 """Whom to ask and whom to pay: properties of the order, over random answers."""
 
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 from hypothesis import given
@@ -87,7 +88,7 @@ def test_the_order_is_of_the_active_ones_open_channels_first_then_the_cheapest(c
     assert all(each.node.active for each in order)
     assert len(order) == sum(each.node.active for each in candidates)
     assert [each.has_channel for each in order] == sorted((each.has_channel for each in order), reverse=True)
-    for one, next_one in zip(order, order[1:], strict=False):
+    for one, next_one in pairwise(order):
         if one.has_channel == next_one.has_channel:
             assert expected_cost(one) <= expected_cost(next_one)
 

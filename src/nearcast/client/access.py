@@ -1,4 +1,4 @@
-"""Reading content by name, wherever it is.
+"""Reading content by name, wherever it is, for free or for money.
 
 What is in the store is read from the store. What is not is fetched from whoever the Finder finds, if the caller
 allows it (`fetch=True`), verified on arrival, kept as cached content, and handed on while the rest is still on its
@@ -12,8 +12,11 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
-from nearcast.client.finding import Finder
+from nearcast.client.finding import Finder, Search
+from nearcast.client.spending import Spend
 from nearcast.client.streaming import Streaming
+from nearcast.client.supplied import fetch_supplied
+from nearcast.client.supply import Supply
 from nearcast.content import reader
 from nearcast.content.blocks import MissingBlockError, read_block
 from nearcast.content.cid import Cid
@@ -22,6 +25,7 @@ from nearcast.content.reader import Resolved
 from nearcast.content.store import Extent, Store
 from nearcast.delivery.events import FetchEvent, FetchReport, Wanted
 from nearcast.delivery.fetch import Fetcher
+from nearcast.delivery.select import Paces
 from nearcast.errors import NotFoundError
 from nearcast.naming.link import Link
 
@@ -33,7 +37,10 @@ def ignore(_: FetchEvent) -> None:
 
 
 class Client:
-    """Use as an async context manager: it owns the fetches that run beside their readers."""
+    """Use as an async context manager: it owns the fetches that run beside their readers.
+
+    `spend`: what those fetches may cost, that this node makes for its readers; None: nothing is paid for them.
+    """
 
     def __init__(
         self, store: Store, fetcher: Fetcher, finder: Finder, *, on_event: Callable[[FetchEvent], None]
@@ -42,6 +49,8 @@ class Client:
         self._fetcher = fetcher
         self._finder = finder
         self._on_event = on_event
+        self.spend: Spend | None = None
+        self._paces = Paces()
         self._tasks = asyncio.TaskGroup()
         self._streaming = Streaming(store, self._fetch_range, self._tasks)
         self._locks: WeakValueDictionary[Cid, asyncio.Lock] = WeakValueDictionary()
@@ -68,14 +77,18 @@ class Client:
         nodes_only: bool = False,
         extra: Sequence[str] = (),
         on_event: Callable[[FetchEvent], None] = ignore,
+        spend: Spend | None = None,
     ) -> FetchReport:
-        """Fetch what the link names (or a byte range of it) into the store, from everybody who has it.
+        """Fetch what the link names (or a byte range of it) into the store, from everybody who has it; paid for where
+        nobody gives it for free, with `spend`.
 
-        `extra` are URLs of web servers that hold the same file. Raises NotFoundError, UnavailableError, IntegrityError.
+        `extra` are URLs of web servers that hold the same file. Raises NotFoundError, UnavailableError, RefusedError,
+        IntegrityError, and what stands in the way of paying: FundsError, WalletError, ChainError. What was verified is
+        kept, and paid for, however it ends.
         """
         self.remember(link)
         wanted = Wanted(link.root, link.path, byte_range=byte_range, nodes_only=nodes_only)
-        return await self._fetcher.fetch(wanted, await self._finder.sources(link.root, extra), on_event)
+        return await self._supplied(wanted, spend, on_event, extra)
 
     async def resolve(self, root: Cid, path: str, *, fetch: bool) -> Resolved:
         """What stands at `path` below `root`. Raises NotFoundError when there is no such path or nobody has it."""
@@ -128,16 +141,29 @@ class Client:
         return self._streaming.read(cid, start, end, fetch=fetch)
 
     async def _fetch_range(self, cid: Cid, start: int, end: int, on_event: Callable[[FetchEvent], None]) -> None:
-        sources = await self._finder.sources(cid)
-
         def told(event: FetchEvent) -> None:
             self._on_event(event)
             on_event(event)
 
-        await self._fetcher.fetch(Wanted(cid, byte_range=(start, end)), sources, told)
+        await self._supplied(Wanted(cid, byte_range=(start, end)), self.spend, told)
 
     async def _fetch(self, wanted: Wanted) -> None:
-        await self._fetcher.fetch(wanted, await self._finder.sources(wanted.root), self._on_event)
+        await self._supplied(wanted, self.spend, self._on_event)
+
+    async def _supplied(
+        self, wanted: Wanted, spend: Spend | None, on_event: Callable[[FetchEvent], None], urls: Sequence[str] = ()
+    ) -> FetchReport:
+        trail = self._finder.begin_trail()
+        search = Search(trail, 0 if spend is None else spend.max_price_units_per_gib)
+        found = await self._finder.find(wanted.root, search, urls)
+        async with Supply(self._finder.pool, found, trail, spend, self._rate_of) as supply:
+            report = await fetch_supplied(self._fetcher, self.store, wanted, supply, on_event)
+        for name, size_bytes in report.bytes_by_source.items():
+            self._paces.of(name).measured(size_bytes, report.duration_s)
+        return report
+
+    def _rate_of(self, source: str) -> float | None:
+        return self._paces.of(source).rate_bytes_per_s
 
     def _lock(self, cid: Cid) -> asyncio.Lock:
         return self._locks.setdefault(cid, asyncio.Lock())

@@ -13,13 +13,10 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from nearcast.client.choosing import Offering, free_of_charge
+from nearcast.client.choosing import Offering
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
-from nearcast.delivery.http_source import HttpSource
-from nearcast.delivery.peer_source import PeerSource
 from nearcast.delivery.probe import Holding, probe_all
-from nearcast.delivery.source import Source
 from nearcast.delivery.trail import Trail, begin
 from nearcast.errors import NearcastError, NotFoundError, UnavailableError
 from nearcast.naming.link import Link
@@ -63,11 +60,6 @@ class Found:
     offerings: list[Offering] = field(default_factory=list)
     refusals: dict[str, NearcastError | None] = field(default_factory=dict)
 
-    @property
-    def has_free(self) -> bool:
-        """Whether anybody gives it without money."""
-        return bool(self.urls) or any(offering.is_free for offering in self.offerings)
-
     def nobody(self) -> NearcastError:
         """Nobody has it, or (somebody could not be asked) it is not known whether anybody has."""
         return _nobody(self.root, self.refusals)
@@ -107,21 +99,14 @@ class Finder:
         while len(self._hints) > REMEMBERED_ROOTS_MAX:
             self._hints.popitem(last=False)
 
+    @property
+    def pool(self) -> ConnectionPool:
+        """The connections over which those who were found are asked."""
+        return self._pool
+
     def begin_trail(self) -> Trail:
         """The trail of a search of this node's own."""
         return begin(self._pool.endpoint_id, os.urandom)
-
-    async def sources(self, root: Cid, urls: Iterable[str] = ()) -> list[Source]:
-        """Those who say that they hold some of `root` and give it for free, and the given web servers.
-
-        Raises NotFoundError when there is nobody, UnavailableError when some could not be asked; both name who was.
-        """
-        trail = self.begin_trail()
-        found = await self.find(root, Search(trail), urls)
-        if not found.has_free:
-            raise found.nobody()
-        peers = [PeerSource(self._pool, each.address) for each in free_of_charge(found.offerings)]
-        return [*map(HttpSource, found.urls), *peers]
 
     async def find(self, root: Cid, search: Search, urls: Iterable[str] = ()) -> Found:
         """Whoever has `root` or can bring it, and the given web servers. Raises nothing for what others do.
@@ -137,7 +122,7 @@ class Finder:
             async with asyncio.timeout(None) as limit, aclosing(self._answers(root, peers, search)) as answers:
                 async for address, answer in answers:
                     answered_s = self._clock.monotonic_s() - start_s
-                    is_yes = self._note(found, address, answer, answered_s, search.max_price_units_per_gib)
+                    is_yes = self._note(found, address, answer, answered_s, search)
                     if is_yes and limit.when() is None:
                         limit.reschedule(asyncio.get_running_loop().time() + max(GRACE_S, answered_s))
         except TimeoutError:
@@ -145,24 +130,30 @@ class Finder:
         return found
 
     def _note(
-        self, found: Found, address: PeerAddress, answer: list[Holding] | NearcastError, answered_s: float, limit: int
+        self,
+        found: Found,
+        address: PeerAddress,
+        answer: list[Holding] | NearcastError,
+        answered_s: float,
+        search: Search,
     ) -> bool:
         """Keep one peer's answer; whether it is one that can be used."""
         name = address.endpoint_id.hex()[:8]
         if isinstance(answer, NearcastError):
             found.refusals[name] = answer
-            self._peers.failed(address.endpoint_id, self._clock.monotonic_s())
+            if search.patience_s >= PROBE_TIMEOUT_S:  # who was given less time has not failed
+                self._peers.failed(address.endpoint_id, self._clock.monotonic_s())
             return False
         if answer[0].state not in ("all", "some", "relay"):
             found.refusals[name] = None
             return False
         found.offerings.append(Offering(address, answer[0], answered_s))
-        return answer[0].price <= limit
+        return answer[0].price <= search.max_price_units_per_gib
 
     def _answers(
         self, root: Cid, peers: list[PeerAddress], search: Search
     ) -> AsyncGenerator[tuple[PeerAddress, list[Holding] | NearcastError]]:
-        return probe_all(self._pool, peers, [root], search.patience_s)
+        return probe_all(self._pool, peers, [root], search.patience_s, search.trail)
 
     async def _candidates(self, hints: _Hints, search: Search, *, impatient: bool) -> list[PeerAddress]:
         if not hints.peers and not impatient:

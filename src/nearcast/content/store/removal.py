@@ -53,6 +53,19 @@ def remove(core: Core, roots: Iterable[Cid]) -> int:
     return dropped
 
 
+def discard(core: Core, cids: Iterable[Cid]) -> int:
+    """Drops these objects one by one, as eviction does, whatever the quota; how many went. What is held stays, what is
+    leased goes with the next `evict` after the lease."""
+    dropped = 0
+    for keys in slices((cid.v1.to_bytes() for cid in cids if not cid.is_identity), REMOVED_AT_ONCE):
+        with dropping(core) as drop:
+            drop.absent(drop.objects([row.id for row in rows_of(drop.change.sql, keys).values()], explicit=True))
+            core.unwanted |= drop.leased
+        dropped += drop.count
+    core.empty_trash(UNLINK_S_MAX)
+    return dropped
+
+
 def evict(core: Core) -> int:
     """Drops cached objects until they fit the quota again, S3-FIFO's choice; the bytes that were freed."""
     if core.eviction_pauses:

@@ -28,7 +28,7 @@ from nearcast.content.store.partial import Partial, open_partial
 from nearcast.content.store.reading import Reading
 from nearcast.content.store.rebuild import rebuild_open
 from nearcast.content.store.recovery import match_packs, open_index, recover
-from nearcast.content.store.removal import evict, lose, remove, unpin
+from nearcast.content.store.removal import discard, evict, lose, remove, unpin
 from nearcast.content.store.rows import Row
 from nearcast.content.store.scrub import Scrub
 from nearcast.content.store.types import Extent, Listener, ObjectStat, Pin, ScrubReport, Usage
@@ -153,6 +153,10 @@ class Store:
         """Takes pins back and drops the roots, and whatever below them nothing else holds or links to; how many objects
         went. What is leased goes with the next `evict` after the lease."""
         return remove(self._core, roots)
+
+    def discard(self, cids: Iterable[Cid]) -> int:
+        """Drops these objects, as eviction would, as far as no pin holds them; how many went. Pins stay as they are."""
+        return discard(self._core, cids)
 
     def evict(self) -> int:
         """Drops cached objects until they fit the quota, in S3-FIFO's order; the bytes that were freed."""

@@ -1,0 +1,152 @@
+"""Who gives one root: found once, then asked on and on. First everybody who gives it for free; when there is nobody, or
+nobody any more, whoever is paid for it, one after the other, so that no channel is opened that is not needed.
+
+Invariants: nobody is paid who is not in the registry with its bond; nobody is paid more than it asked when it was
+found, nor more than the caller allows; however a supply ends, what was verified is signed for.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from nearcast.client.choosing import Offering, Payee, affordable, free_of_charge, in_order, size_bytes_of
+from nearcast.client.finding import Found
+from nearcast.client.spending import Spend
+from nearcast.delivery.http_source import HttpSource
+from nearcast.delivery.peer_source import NAME_DIGITS, PeerSource
+from nearcast.delivery.source import STALL_TIMEOUT_S, Source
+from nearcast.delivery.trail import Trail
+from nearcast.errors import NearcastError, RefusedError, StoreError
+from nearcast.payments.budget import Allowance
+from nearcast.payments.credit import cost_units
+from nearcast.payments.paying import Paying
+from nearcast.transport.pool import ConnectionPool
+
+UNITS_PER_USDC = 1_000_000
+RateOf = Callable[[str], float | None]
+"""A source's measured rate in bytes per second, by its name; None: never measured."""
+
+
+class Supply:
+    """Use as an async context manager: at its end everything is paid for."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        found: Found,
+        trail: Trail,
+        spend: Spend | None,
+        rate_of: RateOf,
+        *,
+        stall_timeout_s: float = STALL_TIMEOUT_S,
+    ) -> None:
+        self._pool = pool
+        self._found = found
+        self._trail = trail
+        self._spend = spend
+        self._rate_of = rate_of
+        self._stall_timeout_s = stall_timeout_s
+        self._allowance = Allowance(spend.fetch_cap_units if spend is not None else 0)
+        self._free: list[Source] = [*map(HttpSource, found.urls), *map(self._peer, free_of_charge(found.offerings))]
+        self._payees: deque[Payee] | None = None
+        self._payings: list[Paying] = []
+        self._unpaid: dict[str, NearcastError] = {}
+        self._asking = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Pay what is due. Raises StoreError when the books cannot be written."""
+        payings, self._payings = self._payings, []
+        try:
+            for paying in payings:
+                await paying.settle_up()
+        finally:
+            for paying in payings:
+                paying.close()
+
+    def free(self) -> list[Source]:
+        """Everybody who gives it for free, once."""
+        free, self._free = self._free, []
+        return free
+
+    async def more(self) -> list[Source]:
+        """The next ones to ask, beside those that were named before; empty when there is nobody left.
+
+        Raises StoreError.
+        """
+        async with self._asking:
+            return self.free() or await self._next_payee()
+
+    def nobody(self) -> NearcastError:
+        """Why there is nobody to ask: for a supply that gave no source at all."""
+        if self._unpaid:
+            told = "; ".join(f"{name}: {error.message}" for name, error in self._unpaid.items())
+            first = next(iter(self._unpaid.values()))
+            return type(first)(f"nobody gives {self._found.root} for free, and nobody is paid: {told}", fix=first.fix)
+        if not self._found.offerings:
+            return self._found.nobody()
+        price = min(offering.holding.price for offering in self._found.offerings)
+        asked = f"nobody gives {self._found.root} for free; the cheapest asks {price / UNITS_PER_USDC:g} USDC per GiB"
+        if self._spend is None:
+            return RefusedError(f"{asked}, and nothing is paid here", fix="get it with a wallet, and without --free")
+        if price > self._spend.max_price_units_per_gib:
+            limit = self._spend.max_price_units_per_gib / UNITS_PER_USDC
+            return RefusedError(f"{asked}, over the limit of {limit:g}", fix=f"--max-price {price / UNITS_PER_USDC:g}")
+        return RefusedError(f"{asked}, but who asks is not in the registry with its bond", fix="get it from others")
+
+    async def _next_payee(self) -> list[Source]:
+        spend = self._spend
+        if spend is None:
+            return []
+        if self._payees is None:
+            self._payees = deque(await self._ordered(spend))
+        while self._payees:
+            payee = self._payees.popleft()
+            name = payee.offering.address.endpoint_id.hex()[:NAME_DIGITS]
+            try:
+                return [await self._hired(spend, payee)]
+            except StoreError:
+                raise
+            except NearcastError as error:
+                self._unpaid[name] = error
+        return []
+
+    async def _ordered(self, spend: Spend) -> list[Payee]:
+        offerings = affordable(self._found.offerings, spend.max_price_units_per_gib)
+        nodes = await spend.nodes.lookup(offering.address.endpoint_id for offering in offerings)
+        payees = [
+            Payee(offering, nodes[key], self._rate_of(key.hex()[:NAME_DIGITS]), spend.purse.has_channel(nodes[key]))
+            for offering in offerings
+            if (key := offering.address.endpoint_id) in nodes
+        ]
+        return in_order(payees)
+
+    async def _hired(self, spend: Spend, payee: Payee) -> Source:
+        """The payee as a source that is paid. Raises what stands in the way."""
+        price = payee.offering.holding.price
+        left_parts = self._allowance.pot.left_parts()
+        if left_parts <= 0:
+            raise RefusedError("the cap of this fetch is used up", fix="give it a higher --cap")
+        expected_units = min(cost_units(size_bytes_of(payee.offering), price), spend.fetch_cap_units)
+        channel = await spend.purse.channel_for(payee.node, expected_units)
+        paying = channel.paying(self._found.root, price, self._allowance)
+        self._payings.append(paying)
+        return self._peer(payee.offering, paying)
+
+    def _peer(self, offering: Offering, paying: Paying | None = None) -> Source:
+        return PeerSource(
+            self._pool,
+            offering.address,
+            paying=paying,
+            trail=self._trail,
+            stall_timeout_s=self._stall_timeout_s,
+        )

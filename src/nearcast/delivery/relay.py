@@ -1,0 +1,72 @@
+"""What a relay decides: what it may cost to bring something, how long to look for it, what is still known of the last
+look. Pure: `now_s` is an argument.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from nearcast.content.cid import Cid
+from nearcast.delivery.trail import HOPS_MAX, Trail
+
+FOUND_S: Final = 15.0  # so long who was found is asked again without looking; guess: a reader's pauses are shorter
+NOT_FOUND_S: Final = 5.0  # and so long what nobody had is not looked for; guess: somebody may be importing it just now
+ROOTS_MAX: Final = 4096  # remembered looks; guess: a minute's of a busy node, about 1 KB each
+FAN_OUT: Final = 8  # peers asked in one look: with three hops at most 8 + 64 + 512 questions for one, if nobody has it
+PATIENCE_S: Final = 0.8  # of a client, client/finding.py; whoever it asks has half of it for asking others
+STALL_S: Final = 1.0  # per relay that may still follow: each gives up on the next before it is given up on itself
+
+T = TypeVar("T")
+
+
+def upstream_max_price(price_units_per_gib: int, limit_units_per_gib: int, *, at_loss: bool) -> int:
+    """The most that a relay pays per GiB for what it hands on at `price_units_per_gib`.
+
+    `limit_units_per_gib`: what this node pays at most for anything. `at_loss`: also more than it earns.
+    """
+    return limit_units_per_gib if at_loss else min(price_units_per_gib, limit_units_per_gib)
+
+
+def look_s(trail: Trail) -> float:
+    """How long a node that was asked by this trail may look: half as long as whoever asked it waits."""
+    return float(PATIENCE_S / 2.0 ** (HOPS_MAX + 1 - trail.hops))
+
+
+def stall_s(onward: Trail) -> float:
+    """How long a source that is asked by this trail may be silent; a client's own is asked with HOPS_MAX: 4 s."""
+    return STALL_S * (1 + onward.hops)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look(Generic[T]):
+    found: T | None
+    until_s: float
+
+
+class Looks(Generic[T]):
+    """What the last looks found, by root and by how far they went; the oldest make room for new ones."""
+
+    def __init__(self) -> None:
+        self._looks: OrderedDict[tuple[Cid, int], _Look[T]] = OrderedDict()
+
+    def recall(self, root: Cid, hops: int, now_s: float) -> tuple[bool, T | None]:
+        """Whether it is known, and if so what was found: None for nothing."""
+        look = self._looks.get((root.v1, hops))
+        if look is None or look.until_s <= now_s:
+            return False, None
+        return True, look.found
+
+    def keep(self, root: Cid, hops: int, found: T | None, now_s: float) -> None:
+        """This was found just now."""
+        key = (root.v1, hops)
+        self._looks[key] = _Look(found, now_s + (NOT_FOUND_S if found is None else FOUND_S))
+        self._looks.move_to_end(key)
+        while len(self._looks) > ROOTS_MAX:
+            self._looks.popitem(last=False)
+
+    def forget(self, root: Cid, hops: int) -> None:
+        """It turned out to be wrong."""
+        self._looks.pop((root.v1, hops), None)
+
+    def __len__(self) -> int:
+        return len(self._looks)

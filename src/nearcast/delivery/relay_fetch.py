@@ -1,0 +1,295 @@
+"""One root on its way through this node: what is missing is fetched when an answer waits for it, and no further.
+
+Every answer that is given about the root has a session here. Leaves are brought in runs: the one that is waited for and
+what the same request asks for behind it; a leaf that is on its way is never fetched again. A run ends when everybody
+who waits for it has gone. Whoever gives the root is found once, when the first thing is missing, and asked on and on;
+when a source fails, the next one is asked, and what has arrived stays.
+
+Invariant: a wait ends as soon as what it waits for is in the store, verified; or with an error.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from nearcast.clock import Clock
+from nearcast.content.blocks import GetBlock, MissingBlockError
+from nearcast.content.cid import RAW, Cid
+from nearcast.content.dag import FileDag
+from nearcast.content.nodes import Node
+from nearcast.content.store import Store
+from nearcast.delivery.events import FetchEvent, FetchReport, LeafVerified
+from nearcast.delivery.file_nodes import FileNodes
+from nearcast.delivery.landing import Landing
+from nearcast.delivery.layout import file_in_one_piece, lay_out
+from nearcast.delivery.leaf_stage import LeafStage
+from nearcast.delivery.messages import FetchRequest
+from nearcast.delivery.node_stage import ContentFaultError, NodeStage
+from nearcast.delivery.relay_layout import Leaf, RelayLayouts, following, is_here, leaf_of
+from nearcast.delivery.roster import Roster
+from nearcast.delivery.select import Paces
+from nearcast.delivery.session import NodeWalk
+from nearcast.delivery.source import NodesWanted, Source
+from nearcast.delivery.tasks import Pulse, in_thread
+from nearcast.errors import NearcastError, NotFoundError, StoreError, UnavailableError
+
+TRIES_MAX: Final = 3  # for a leaf that was brought and is gone again; guess: only a far too small quota does that
+PARTS_MAX: Final = 1 << 16  # files remembered of one root, some 200 bytes each; others are looked for by themselves
+
+
+class Supplier(Protocol):
+    """Who gives the root; client/supply.py has the real one."""
+
+    async def more(self) -> list[Source]:
+        """The next ones to ask, beside those that were named before; empty when there is nobody left."""
+
+    def nobody(self) -> NearcastError:
+        """Why there is nobody to ask, when nobody was named at all."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a relay keeps of its sources from root to root: who lied, and how fast they are."""
+
+    liars: dict[str, str] = field(default_factory=dict)
+    paces: Paces = field(default_factory=Paces)
+
+
+@dataclass(eq=False)
+class _Run:
+    """Leaves that are fetched together, for the sessions that wait for them."""
+
+    sessions: set["RelaySession"]
+    pulse: Pulse = field(default_factory=Pulse)
+    error: NearcastError | None = None
+    task: asyncio.Task[None] | None = None
+
+
+class RelayFetch:
+    """Close it when the last session is over; `is_over` then, or after a failure: make a new one for the next."""
+
+    def __init__(
+        self,
+        root: Cid,
+        store: Store,
+        clock: Clock,
+        supplier: Supplier,
+        memory: Memory,
+        tasks: asyncio.TaskGroup,
+        on_event: Callable[[FetchEvent], None],
+    ) -> None:
+        self.root = root
+        self.report = FetchReport(root)
+        self.parts: set[Cid] = {root.v1}  # it, and the files that were seen below it: whoever has it, has them
+        self.brought: set[Cid] = set()  # objects that were not here before, by CIDv1; leaves of files not among them
+        self.is_over = False
+        self._store = store
+        self._clock = clock
+        self._supplier = supplier
+        self._tasks = tasks
+        self._on_event = on_event
+        self._roster = Roster(root, memory.liars, memory.paces, on_event)
+        self._landing = Landing(store, clock, bulk=False)  # it is read again at once: from the page cache
+        self._layouts = RelayLayouts(store)
+        self._joined = 0
+        self._joining = asyncio.Lock()
+        self._walking = asyncio.Lock()
+        self._under_way: dict[Leaf, _Run] = {}
+        self._runs: set[_Run] = set()
+        self.sessions: set[RelaySession] = set()
+
+    @contextmanager
+    def session(self, request: FetchRequest) -> Iterator["RelaySession"]:
+        """For one answer."""
+        session = RelaySession(self, request)
+        self.sessions.add(session)
+        try:
+            yield session
+        finally:
+            self.sessions.discard(session)
+            for run in list(self._runs):
+                run.sessions.discard(session)
+                if not run.sessions and run.task is not None:
+                    run.task.cancel()
+
+    async def close(self) -> None:
+        """End what is under way and make what has arrived durable. Raises StoreError."""
+        self.is_over = True
+        running = [run.task for run in self._runs if run.task is not None]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        await self._landing.close()
+
+    async def nodes(self, request: FetchRequest) -> None:
+        """As UpstreamSession.nodes."""
+        async with self._walking:
+            if request.want != "leaves":
+                want = NodesWanted(request.root, request.path, request.shallow, 0, request.inline_bytes)
+                await self._bring_nodes(want)
+                return
+            for cid in dict.fromkeys(span.cid for span in request.spans):
+                if cid.codec != RAW:
+                    await self._bring_nodes(NodesWanted(cid))
+
+    async def leaf(self, session: "RelaySession", cid: Cid, index: int) -> None:
+        """As UpstreamSession.leaf."""
+        leaf = leaf_of(cid, index)
+        for _ in range(TRIES_MAX):
+            if await in_thread(is_here, self._store, leaf):
+                return
+            run = self._under_way.get(leaf) or self._start(session, leaf)
+            run.sessions.add(session)
+            while self._under_way.get(leaf) is run:
+                await run.pulse.wait()
+            if run.error is not None and not await in_thread(is_here, self._store, leaf):
+                raise run.error
+        raise NotFoundError(f"leaf {index} of {cid} could not be brought")
+
+    def _start(self, session: "RelaySession", leaf: Leaf) -> _Run:
+        run = _Run({session})
+        leaves = [each for each in following(session.request, *leaf) if each not in self._under_way]
+        for each in leaves:
+            self._under_way[each] = run
+        self._runs.add(run)
+        run.task = self._tasks.create_task(self._run(run, leaves))
+        return run
+
+    async def _run(self, run: _Run, leaves: list[Leaf]) -> None:
+        try:
+            await self._persist(lambda: self._bring_leaves(run, leaves))
+        except NearcastError as error:
+            run.error = error
+        except asyncio.CancelledError:
+            run.error = UnavailableError("nobody waited for it any more")
+            raise
+        finally:
+            self._runs.discard(run)
+            for leaf in leaves:
+                if self._under_way.get(leaf) is run:
+                    del self._under_way[leaf]
+            run.pulse.beat()
+
+    async def _bring_leaves(self, run: _Run, leaves: list[Leaf]) -> None:
+        layout = await in_thread(self._layouts.lay_out, leaves)
+
+        def on_event(event: FetchEvent) -> None:
+            self._told(event)
+            if isinstance(event, LeafVerified) and event.cid.codec != RAW:  # raw ones are not in the store yet
+                self._under_way.pop(leaf_of(event.cid, event.index), None)
+                run.pulse.beat()
+
+        for dag, index in layout.reusable:
+            await self._landing.put_leaf(dag, index, await in_thread(self._store.get_block, dag.leaves.cid(index)))
+            await self._landing.landed(dag)
+        if layout.count:
+            stage = LeafStage(
+                layout, self._roster, self._landing, self.report, on_event, self._clock, plain_sources=False
+            )
+            await stage.run()
+        await self._landing.flush_batch()
+
+    async def _bring_nodes(self, want: NodesWanted) -> None:
+        """The nodes of one walk, and the leaves that come along."""
+        walk = NodeWalk(want.root, want.path, shallow=want.shallow)
+        held = FileNodes(self._store)
+        if await in_thread(_walk_here, walk, held.get_block):
+            return
+        stages: list[NodeStage] = []
+
+        async def attempt() -> None:
+            stages.append(NodeStage(walk, want, self._roster, self._landing, held, self.report, self._node_came))
+            await stages[-1].run()
+
+        await self._persist(attempt)
+        dags: list[FileDag] = []
+        for file in walk.files:
+            if len(self.parts) < PARTS_MAX:
+                self.parts.add(file.cid.v1)
+            dag = await in_thread(file_in_one_piece, self._store, held.get_block, file.cid)
+            if dag is not None:
+                dags.append(dag)
+                await self._landing.begin(dag)
+        kept = {cid.v1 for dag in dags for cid, _ in dag.nodes}
+        for cid, data in held.held():
+            if cid not in kept:
+                await self._landing.put_block(cid, data)
+        await self._landing.flush_batch()
+        for stage in stages:
+            await self._take_inline(walk, held, stage)
+
+    async def _take_inline(self, walk: NodeWalk, held: FileNodes, nodes: NodeStage) -> None:
+        """Leaves that came behind the nodes."""
+        if not nodes.inline:
+            return
+        layout = await in_thread(lay_out, self._store, held.get_block, walk.files)
+        stage = LeafStage(
+            layout, self._roster, self._landing, self.report, self._told, self._clock, plain_sources=False
+        )
+        await stage.accept_inline(nodes.inline)
+        await self._landing.flush_batch()
+
+    async def _persist(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Try with those who are there, then with the next ones, until nobody is left."""
+        while True:
+            asked = self._joined
+            try:
+                if not asked and not await self._join_more(asked):
+                    raise self._supplier.nobody()
+                asked = self._joined
+                await attempt()
+            except ContentFaultError as fault:
+                raise fault.error from None
+            except StoreError:
+                raise
+            except NearcastError:
+                if not await self._join_more(asked):
+                    self.is_over = True
+                    raise
+            else:
+                return
+
+    async def _join_more(self, asked: int) -> bool:
+        """Whether there are more to ask than the first `asked` of them."""
+        async with self._joining:
+            if self._joined == asked:
+                more = await self._supplier.more()
+                self._joined += len(more)
+                for source in more:
+                    self._roster.join(source)
+            return self._joined > asked
+
+    def _node_came(self, _source: str, cid: Cid, _node: Node) -> None:
+        self.brought.add(cid.v1)
+
+    def _told(self, event: FetchEvent) -> None:
+        if isinstance(event, LeafVerified) and event.cid.codec == RAW:
+            self.brought.add(event.cid.v1)
+        self._on_event(event)
+
+
+class RelaySession:
+    """UpstreamSession of upstream.py."""
+
+    def __init__(self, fetch: RelayFetch, request: FetchRequest) -> None:
+        self._fetch = fetch
+        self.request = request
+
+    async def nodes(self) -> None:
+        await self._fetch.nodes(self.request)
+
+    async def leaf(self, cid: Cid, index: int) -> None:
+        await self._fetch.leaf(self, cid, index)
+
+
+def _walk_here(walk: NodeWalk, get: GetBlock) -> bool:
+    """Go as far as the blocks that are here lead; whether that is the end."""
+    while walk.expected is not None:
+        try:
+            walk.accept(get(walk.expected))
+        except MissingBlockError:
+            return False
+    return True
