@@ -23,10 +23,11 @@ from nearcast.chain.transactions import Sender
 from nearcast.chain.vouchers import ChannelConfig, Voucher, channel_id, settlement_domain, sign_voucher
 from nearcast.clock import SystemClock
 from nearcast.payments.claim_batches import ClaimRules
+from nearcast.payments.claim_sending import LOCK_FILE, Tools
 from nearcast.payments.earned import EarnedLedger
 from nearcast.payments.earned_rows import EarnedChannel
 from nearcast.payments.messages import Promise
-from nearcast.payments.settling import LOCK_FILE, Settler, Tools
+from nearcast.payments.settling import Settler
 from nearcast.payments.terms import terms_of
 from nearcast.telemetry import Telemetry
 

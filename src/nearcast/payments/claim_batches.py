@@ -20,6 +20,9 @@ GAS_TRANSACTION: Final = 70_000
 GAS_ROW: Final = 19_000
 ROWS_MAX: Final = 100  # 1.9 million gas and 48 kB; nodes' pools take 128 kB (geth's txMaxSize), blocks 30 million gas
 GAS_SHARE: Final = 10  # gas may be a tenth of what it brings
+# Channels that can bring nothing are asked about again after so many polls, 5 minutes: an endpoint that was behind, or
+# lied once, must not have them forgotten.
+RECHECK_LOOKS: Final = 30
 WEI_PER_ETH: Final = 10**18
 
 

@@ -7,6 +7,7 @@ not from what was asked for, and handed to the books before the journal is told:
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from nearcast.chain.bindings.settlement import Settlement
@@ -19,8 +20,24 @@ from nearcast.errors import RevertedError
 from nearcast.payments.claim_batches import Row
 
 INTENT: Final = "claim"
+LOCK_FILE: Final = "claiming.lock"
 _UNTOLD: Final = (*LIVE, State.CONFIRMED, State.REVERTED)
 Alternatives = Callable[[Sequence[Row]], Sequence[Call]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What claims are sent with: the endpoint, the account that pays the gas, and its journal.
+
+    A payee's account is the receiver's (the operator's wallet) or the receiver's authorizer's (the hot key): the
+    contract takes claims from both. `lock`: a file that all claimers of this payee on this machine share.
+    """
+
+    rpc: JsonRpc
+    settlement: Settlement
+    sender: Sender
+    journal: TransactionJournal
+    lock: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +106,15 @@ class ClaimSender:
 
     def __init__(
         self,
-        rpc: JsonRpc,
-        settlement: Settlement,
-        sender: Sender,
-        journal: TransactionJournal,
+        tools: Tools,
         book: Callable[[ClaimReceipt], Awaitable[None]],
         *,
         intent: str = INTENT,
     ) -> None:
-        self._rpc = rpc
-        self._settlement = settlement
-        self._sender = sender
-        self._journal = journal
+        self._rpc = tools.rpc
+        self._settlement = tools.settlement
+        self._sender = tools.sender
+        self._journal = tools.journal
         self._book = book
         self._intent = intent
 

@@ -13,47 +13,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
-from nearcast.chain.bindings.settlement import ChannelState, Settlement
-from nearcast.chain.rpc import JsonRpc
+from nearcast.chain.bindings.settlement import ChannelState
 from nearcast.chain.rpc_wire import FIX
 from nearcast.chain.signing import Signer
-from nearcast.chain.transaction_journal import TransactionJournal
 from nearcast.chain.transaction_signing import Call
-from nearcast.chain.transactions import Sender
 from nearcast.chain.vouchers import Voucher, verify_voucher
 from nearcast.clock import Clock
 from nearcast.errors import ChainError, NearcastError, StoreError, UnavailableError, one_error
 from nearcast.payments.channel_reads import read_channels
-from nearcast.payments.claim_batches import ClaimRules, Decision, Row, all_of, decide
+from nearcast.payments.claim_batches import RECHECK_LOOKS, ClaimRules, Decision, Row, all_of, decide
 from nearcast.payments.claim_booking import book_of_others, book_receipt, has_of_others
 from nearcast.payments.claim_export import ClaimExport
 from nearcast.payments.claim_lock import claim_lock
-from nearcast.payments.claim_sending import ClaimReceipt, ClaimSender, skip_reason
+from nearcast.payments.claim_sending import ClaimReceipt, ClaimSender, Tools, skip_reason
 from nearcast.payments.earned import EarnedLedger
 from nearcast.payments.earned_rows import EarnedChannel
 from nearcast.payments.tasks import in_thread
 from nearcast.payments.terms import Terms
 from nearcast.payments.withdrawals import Withdrawals
 from nearcast.telemetry import Telemetry
-
-LOCK_FILE: Final = "claiming.lock"
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What claims are sent with: the endpoint, the account that pays the gas, and its journal.
-
-    The account is the receiver's (the operator's wallet) or the receiver's authorizer's (the hot key): the contract
-    takes claims from both. `lock`: a file that all claimers of this payee on this machine share.
-    """
-
-    rpc: JsonRpc
-    settlement: Settlement
-    sender: Sender
-    journal: TransactionJournal
-    lock: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +67,10 @@ class Settler:
         self._clock = clock
         self._telemetry = telemetry
         self._on_withdrawal = on_withdrawal
-        self._claims = ClaimSender(tools.rpc, tools.settlement, tools.sender, tools.journal, self._book)
+        self._claims = ClaimSender(tools, self._book)
         self._withdrawals = Withdrawals()
         self._held_back: dict[bytes, tuple[int, int]] = {}  # by channel: a voucher that was refused, at what claimed
+        self._looks = 0
         self._empty: dict[bytes, int] = {}  # channels without money in them, and the voucher that we held then
         self._view: View | None = None
         self._looked = asyncio.Event()
@@ -118,6 +98,9 @@ class Settler:
         """Ask the chain once. Raises ChainError, UnavailableError and StoreError."""
         channels = await in_thread(self._ledger.channels)
         await self._write_export(channels)
+        self._looks += 1
+        if self._looks % RECHECK_LOOKS == 0:
+            self._empty.clear()
         channels = [channel for channel in channels if self._empty.get(channel.channel_id) != channel.promise.units]
         settlement, rpc = self._tools.settlement, self._tools.rpc
         states = await read_channels(settlement, [channel.channel_id for channel in channels])
