@@ -71,13 +71,18 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, fetch: str = "local", neighbour: Store | None = None) -> AsyncGenerator[Door, None]:
-    """A gateway over a store in `folder`; `neighbour` is the store of another node that it may fetch from."""
+async def opened(
+    folder: Path, *, fetch: str = "local", neighbour: Store | None = None, **options: Any
+) -> AsyncGenerator[Door, None]:
+    """A gateway over a store in `folder`; `neighbour` is the store of another node that it may fetch from.
+
+    `options` are the gateway's own.
+    """
     lines: list[RequestLine] = []
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store.open(folder / "store", quota_bytes=QUOTA_BYTES, clock=SystemClock()))
         client = await stack.enter_async_context(connected(store, neighbour))
-        gateway = HttpGateway(client, fetch=fetch, on_request=lines.append)
+        gateway = HttpGateway(client, fetch=fetch, on_request=lines.append, **options)
         server = HttpServer()
         await server.start(gateway, "127.0.0.1", 0)
         stack.push_async_callback(server.stop)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from nearcast.content.batches import Batches
+from nearcast.content.batches import Batches, Refuse
 from nearcast.content.blocks import MissingBlockError
 from nearcast.content.carformat import encode_header, encode_section_head, read_blocks, read_header
 from nearcast.content.cid import DAG_PB, RAW, Cid, decode_cid
@@ -34,18 +34,24 @@ class CarSummary:
 
 
 def import_car(
-    store: Store, stream: BinaryIO, *, name: str | None = None, progress: ProgressCallback | None = None
+    store: Store,
+    stream: BinaryIO,
+    *,
+    name: str | None = None,
+    progress: ProgressCallback | None = None,
+    refuse: Refuse | None = None,
 ) -> CarSummary:
     """Imports a CAR and pins its roots as `name` (default: the root's CID); durable on return.
 
     `progress(bytes, blocks)` is called a few times a second. Raises IntegrityError or LimitError for a corrupt,
-    truncated or incomplete CAR, StoreError, DiskFullError; nothing of it is kept then.
+    truncated or incomplete CAR, StoreError, DiskFullError, and whatever `refuse` raises, which is asked of every block
+    that is new here; nothing of it is kept then.
     """
     counted = Progress(progress)
     new: set[bytes] = set()
     with store.eviction_paused():
         try:
-            roots = _load(store, stream, new, counted)
+            roots = _load(store, stream, new, counted, refuse)
             with store.batch() as batch:
                 for root in roots:
                     batch.pin(root, name or str(root))
@@ -57,12 +63,12 @@ def import_car(
     return CarSummary(roots, counted.files, counted.bytes)
 
 
-def _load(store: Store, stream: BinaryIO, new: set[bytes], counted: Progress) -> tuple[Cid, ...]:
+def _load(store: Store, stream: BinaryIO, new: set[bytes], counted: Progress, refuse: Refuse | None) -> tuple[Cid, ...]:
     """Stores every block, and notes those that were not here before; the roots, once all below them is complete."""
     with _using("read"):
         roots = read_header(stream)
     _check_roots(roots)
-    with Batches(store) as batches:
+    with Batches(store, refuse) as batches:
         for cid, data in _blocks(stream):
             counted.add(len(data), files=1)
             if not store.has(cid):

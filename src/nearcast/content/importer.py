@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from nearcast.content.batches import Batches
+from nearcast.content.batches import Batches, Refuse
 from nearcast.content.cid import Cid, raw_cid
 from nearcast.content.directory import build_directory, build_symlink
 from nearcast.content.largefile import LargeFile, LargeFiles, changed, unreadable
@@ -63,12 +63,14 @@ def import_path(
     wrap: bool = False,
     progress: ProgressCallback | None = None,
     name: str | None = None,
+    refuse: Refuse | None = None,
 ) -> Imported:
     """Imports a file or folder and pins its root as `name` (default: the path's last part); durable on return.
 
     `wrap` puts a single file into a folder, so that its name is part of the content. `progress(bytes, files)` is
     called a few times a second. Raises NotFoundError, StoreError or UsageError naming the file that is missing,
-    unreadable or of no kind that can be shared, ChangedError when one changed meanwhile, DiskFullError.
+    unreadable or of no kind that can be shared, ChangedError when one changed meanwhile, DiskFullError; whatever
+    `refuse` raises, which is asked of every block. Then nothing is pinned.
     """
     top = os.path.realpath(path)
     if not os.path.lexists(top):
@@ -77,7 +79,7 @@ def import_path(
     counted = Progress(progress)
     with (
         store.eviction_paused(),
-        Batches(store) as batches,
+        Batches(store, refuse) as batches,
         LargeFiles(store, batches, counted, in_place=in_place) as large,
     ):
         task = _Import(batches, large, counted, hidden=hidden)

@@ -17,7 +17,7 @@ from nearcast.chain.head import ChainHead
 from nearcast.chain.offers import LIST_AGE_MAX_S, Listing, may_offer
 from nearcast.clock import Clock
 from nearcast.content.cid import SHA2_256, Cid
-from nearcast.errors import ChainError, NearcastError
+from nearcast.errors import ChainError, NearcastError, RefusedError
 from nearcast.payments.list_file import KnownList, read_list, write_list
 
 _log = logging.getLogger("nearcast.payments")
@@ -89,6 +89,15 @@ class BlacklistFollower:
     def is_listed(self, cid: Cid) -> ListedEntry | None:
         """The same for a name. Content that is its own name has no hash that could be listed."""
         return self.listed(cid.digest) if self._entries and cid.hash_code == SHA2_256 else None
+
+    def refuse(self, cid: Cid) -> None:
+        """For imports. RefusedError for what is listed; from any thread."""
+        entry = self.is_listed(cid)
+        if entry is not None:
+            raise RefusedError(
+                f"{cid} is on the chain's blacklist ({reason_text(entry)}), so this node does not take it in",
+                fix="leave it out; what is listed can only be taken off the list by a vote",
+            )
 
     def is_fresh(self) -> bool:
         """Whether the list was read lately enough to make offers, by this machine's clock."""

@@ -6,8 +6,10 @@ function either way. They are synchronous and may take long; the node runs them 
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+from nearcast.content.batches import Refuse
 from nearcast.content.car import export_car, import_car
 from nearcast.content.cid import RAW, Cid
 from nearcast.content.importer import import_path
@@ -21,7 +23,7 @@ from nearcast.gateways.control.arguments import Arguments
 StoreOperation = Callable[[Store, Arguments], dict[str, Any]]
 
 
-def add(store: Store, arguments: Arguments) -> dict[str, Any]:
+def add(store: Store, arguments: Arguments, refuse: Refuse | None = None) -> dict[str, Any]:
     """`path`, `in_place`, `hidden`, `wrap` -> `cid`, `files`, `size`. The content is pinned."""
     imported = import_path(
         store,
@@ -30,6 +32,7 @@ def add(store: Store, arguments: Arguments) -> dict[str, Any]:
         hidden=read.flag(arguments, "hidden"),
         wrap=read.flag(arguments, "wrap"),
         progress=None,
+        refuse=refuse,
     )
     return {"cid": str(imported.root), "files": imported.files, "size": imported.size_bytes}
 
@@ -71,12 +74,12 @@ def remove(store: Store, arguments: Arguments) -> dict[str, Any]:
     return {"removed": store.remove(roots), "cids": [str(root) for root in roots]}
 
 
-def import_archive(store: Store, arguments: Arguments) -> dict[str, Any]:
+def import_archive(store: Store, arguments: Arguments, refuse: Refuse | None = None) -> dict[str, Any]:
     """`path` of a CAR file -> `cids`: its roots, pinned."""
     path = read.path(arguments, "path")
     try:
         with path.open("rb") as stream:
-            imported = import_car(store, stream)
+            imported = import_car(store, stream, refuse=refuse)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     return {"cids": [str(root) for root in imported.roots], "blocks": imported.blocks, "size": imported.size_bytes}
@@ -125,3 +128,9 @@ STORE_OPERATIONS: dict[str, StoreOperation] = {
     "import": import_archive,
     "export": export_archive,
 }
+
+
+def store_operations(refuse: Refuse | None) -> dict[str, StoreOperation]:
+    """The same for a node that must not take in everything: `refuse` raises RefusedError for a block it must not."""
+    refusing = {"add": partial(add, refuse=refuse), "import": partial(import_archive, refuse=refuse)}
+    return STORE_OPERATIONS | refusing

@@ -18,6 +18,7 @@ from nearcast.gateways.http.errors import error_response, told
 from nearcast.gateways.http.headers import preflight_headers
 from nearcast.gateways.http.hot import HotFiles
 from nearcast.gateways.http.landing import health_response, icon_response, landing_response
+from nearcast.gateways.http.listed import Blacklist
 from nearcast.gateways.http.pipe import ClientGoneError, Pipes
 from nearcast.gateways.http.pouring import POURING_THREADS
 from nearcast.gateways.http.request import Request, RequestLine, Scope, checked, client_host, read_request
@@ -34,7 +35,8 @@ class HttpGateway:
 
     `fetch` says who may make this node fetch what it lacks: "local" (clients on this machine), "always" or "never".
     `on_request` is called in the event loop after each answer. `control`, if set, answers what is below /api/v0/:
-    commands of the node's owner, which are neither counted nor shown as requests.
+    commands of the node's owner, which are neither counted nor shown as requests. `blacklist`: what is on it is
+    answered with 451, whoever asks.
     """
 
     def __init__(
@@ -44,13 +46,14 @@ class HttpGateway:
         fetch: str = "local",
         on_request: Callable[[RequestLine], None] | None = None,
         clock: Clock | None = None,
+        blacklist: Blacklist | None = None,
     ) -> None:
         self.control: Callable[[Scope, Any], Awaitable[None]] | None = None
         self._client = client
         self._on_request = on_request
         self._clock = clock or SystemClock()
         self._hot = HotFiles(self._clock)
-        self._contents = Contents(client, self._hot, fetch)
+        self._contents = Contents(client, self._hot, fetch, blacklist)
         self._pipes = Pipes()
         self._threads = ThreadPoolExecutor(POURING_THREADS, thread_name_prefix="nearcast-http")
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -17,6 +17,7 @@ from nearcast.gateways.http.errors import NotCachedError, undisplayable
 from nearcast.gateways.http.files import File, file_response
 from nearcast.gateways.http.headers import PAGE_POLICY, REVALIDATED, content_headers, page_headers
 from nearcast.gateways.http.hot import HotFiles
+from nearcast.gateways.http.listed import Blacklist, ListCheck
 from nearcast.gateways.http.listing import ENTRIES_MAX, described, listing_etag, listing_page
 from nearcast.gateways.http.request import Request
 from nearcast.gateways.http.response import Cache, Response
@@ -30,10 +31,11 @@ QUERY_SAFE = "%/?:@!$&'()*+,;=~-._"  # RFC 3986: what may stand in a query as it
 class Contents:
     """The content part of the gateway. `fetch` is the policy: "local", "always" or "never"."""
 
-    def __init__(self, client: Client, hot: HotFiles, fetch: str) -> None:
+    def __init__(self, client: Client, hot: HotFiles, fetch: str, blacklist: Blacklist | None = None) -> None:
         self._client = client
         self._hot = hot
         self._fetch = fetch
+        self._check = ListCheck(blacklist, client.store)
 
     async def response(self, request: Request) -> Response:
         """The answer to a GET or HEAD below /ipfs/. Raises what error_response turns into an answer."""
@@ -48,6 +50,7 @@ class Contents:
         if not text:
             raise UsageError("a content name (CID) is missing", fix="the address is /ipfs/CID or /ipfs/CID/path")
         root = parse_cid(text)
+        self._check.name(root)
         if request.header("service-worker") == "script" and not path.strip("/"):
             # It would control every other site on this node: the path gateway specification wants it refused.
             raise UsageError("a service worker for all of /ipfs/ is refused")
@@ -79,13 +82,18 @@ class Contents:
         return request.path.rstrip("/").rpartition("/")[2]
 
     async def _resolve(self, request: Request, root: Cid, path: str) -> tuple[Resolved, bool]:
-        """What the path leads to, and whether it was here. Raises NotFoundError, NotCachedError and the client's."""
+        """What the path leads to, and whether it was here.
+
+        Raises NotFoundError, NotCachedError, ListedError and the client's.
+        """
         try:
-            return await self._client.resolve(root, path, fetch=False), True
+            resolved, was_here = await self._client.resolve(root, path, fetch=False), True
         except NotFoundError as error:
             if not self.may_fetch(request):
                 raise _not_for_you(request, error) from error
-        return await self._client.resolve(root, path, fetch=True), False
+            resolved, was_here = await self._client.resolve(root, path, fetch=True), False
+        self._check.resolved(resolved)
+        return resolved, was_here
 
     async def _raw(self, request: Request, root: Cid, path: str) -> Response:
         fetch = self.may_fetch(request)
@@ -97,6 +105,7 @@ class Contents:
             raise (error if fetch else _not_for_you(request, error)) from error
 
     async def _file(self, request: Request, file: File) -> Response:
+        self._check.file(file.cid, file.node)
         response = await file_response(self._client, request, file, fetch=self.may_fetch(request))
         if (
             response.cache == "hit"

@@ -5,6 +5,8 @@ itself leave the node, and none that may hold a path of this machine (those of t
 """
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from nearcast.content.cid import Cid
 from nearcast.errors import (
@@ -18,6 +20,7 @@ from nearcast.errors import (
     UnavailableError,
     UsageError,
 )
+from nearcast.gateways.http import listed
 from nearcast.gateways.http.headers import UNCACHED, page_headers
 from nearcast.gateways.http.page import error_page
 from nearcast.gateways.http.pipe import BusyError
@@ -47,6 +50,7 @@ _STATUSES: tuple[tuple[type[NearcastError], int, str], ...] = (
     (ChangedError, 410, "This file has changed"),
     (DiskFullError, 507, "This node's disk is full"),
     (StoreError, 500, "This node cannot read it"),
+    (listed.ListedError, listed.STATUS, listed.HEADLINE),
     (RefusedError, 403, "Refused"),
     (RemoteError, 502, "A wrong answer from another node"),
     (UnavailableError, 504, "No answer from other nodes"),
@@ -66,19 +70,29 @@ def error_response(error: NearcastError, request: Request, *, about: str) -> Res
     """The answer for `error`, in the form that `request` prefers. `about` names what was asked for."""
     status, headline = status_of(error)
     message, fix = _words(error, about)
-    response = told(status, headline, message, fix, request)
+    fields = error.fields() if isinstance(error, listed.ListedError) else {}
+    response = told(status, headline, message, fix, request, fields)
+    if isinstance(error, listed.ListedError):
+        response.headers.append(listed.BLOCKED_BY)
     if isinstance(error, UnsatisfiableRangeError):
         response.headers.append(("content-range", f"bytes */{error.size_bytes}"))
     return response
 
 
-def told(status: int, headline: str, message: str, fix: str | None, request: Request | None) -> Response:
-    """A status with its explanation as HTML, JSON or a line of text."""
+def told(
+    status: int,
+    headline: str,
+    message: str,
+    fix: str | None,
+    request: Request | None,
+    fields: Mapping[str, Any] | None = None,
+) -> Response:
+    """A status with its explanation as HTML, JSON or a line of text; `fields` are more for who takes JSON."""
     if request is not None and request.accepts("text/html"):
         content_type, body = "text/html; charset=utf-8", error_page(status, headline, message, fix)
     elif request is not None and request.accepts("application/json"):
         content_type = "application/json"
-        body = json.dumps({"status": status, "error": message, "fix": fix}) + "\n"
+        body = json.dumps({"status": status, "error": message, "fix": fix, **(fields or {})}) + "\n"
     else:
         content_type = "text/plain; charset=utf-8"
         body = f"{message} ({fix})\n" if fix else f"{message}\n"
