@@ -191,6 +191,7 @@ class PaidNode(Member):
 
     options: list[str] = field(default_factory=list)
     quic_port: int = 0
+    host: str = "127.0.0.1"
     program: Sequence[str] = COMMAND
     ready: dict[str, Any] = field(default_factory=dict)
     operator: str = ""
@@ -202,7 +203,7 @@ class PaidNode(Member):
 
     def up(self, *options: str) -> None:
         """Start it, or start it again with what it had; `options` come on top of its own."""
-        listen = ("--quic", f"127.0.0.1:{self.quic_port}", "--http", "127.0.0.1:0", "--no-lan", "--json")
+        listen = ("--quic", f"{self.host}:{self.quic_port}", "--http", "127.0.0.1:0", "--no-lan", "--json")
         self.start("up", *listen, *self.options, *options, program=self.program)
         self.ready = self.first_line()
 
