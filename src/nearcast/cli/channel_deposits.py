@@ -101,10 +101,13 @@ async def _finish(session: "Session", book: "ChannelBook", channel: "OwnChannel"
 async def _deposit_anew(
     session: "Session", book: "ChannelBook", channel: "OwnChannel", amount_units: int, *, opens: bool
 ) -> None:
+    from nearcast.clock import SystemClock
     from nearcast.payments.deposit import planned_deposit, write_down
 
     await session.check_token_balance(amount_units)
-    planned = planned_deposit(channel, amount_units, session.now_s, opens=opens)
+    # A chain that had no transaction for an hour would take a deposit for over that was good until then.
+    now_s = max(session.now_s, int(SystemClock().unix_s()))
+    planned = planned_deposit(channel, amount_units, now_s, opens=opens)
     if not session.call.dry_run:
         write_down(book, channel, planned)
     await _deposit(session, book, channel, planned)

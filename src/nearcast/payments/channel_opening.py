@@ -98,10 +98,11 @@ class ChannelOpening:
         for planned in self.promising.book.unfinished_deposits(own.config.payer):
             if planned.channel_id != own.channel_id:
                 continue
+            is_sent = self._is_sent(own.config.payer, planned)
             stage = await stage_of(self.token, own.config, planned, await self._now_s())
-            if self.wallet is not None and (stage is Stage.OPEN or self._is_unfinished(own.config.payer, planned)):
+            if self.wallet is not None and (is_sent or stage is Stage.OPEN):
                 await self._send(own, planned, await self.unlocked(terms))
-            elif stage is not Stage.OPEN:
+            elif stage is Stage.PAID or (stage is Stage.OVER and not is_sent):
                 await in_thread(self.promising.book.finish_deposit, planned)
 
     async def unlocked(self, terms: Terms) -> Signer:
@@ -133,7 +134,7 @@ class ChannelOpening:
             raise ChainError("the endpoint says that a deposit was made and that the channel does not have it")
         return state
 
-    def _is_unfinished(self, payer: bytes, planned: PlannedDeposit) -> bool:
+    def _is_sent(self, payer: bytes, planned: PlannedDeposit) -> bool:
         """Whether the journal holds a transaction of it whose end nobody has seen."""
         with TransactionJournal.open(self.journal) as journal:
             return any(_is_open(attempt) for attempt in journal.of_intent(payer, intent_of(planned)))
@@ -144,10 +145,11 @@ class ChannelOpening:
         return await self.token.balance(wallet.address)
 
     async def _now_s(self) -> int:
+        """The chain's time, or ours where that is later: a chain without transactions has an old newest block."""
         block = await self.rpc.block("latest")
         if block is None:
             raise ChainError("the endpoint has no newest block")
-        return block.timestamp_s
+        return max(block.timestamp_s, int(self.promising.clock.unix_s()))
 
     def _funds_fix(self) -> str:
         return "nearcast wallet faucet" if self.deployment.name == "dev" else "send USDC to nearcast wallet address"

@@ -45,7 +45,7 @@ def is_like(one: ChannelConfig, other: ChannelConfig) -> bool:
 
 
 def planned_deposit(channel: OwnChannel, amount_units: int, now_s: int, *, opens: bool) -> PlannedDeposit:
-    """A new deposit; nothing is written down yet. `now_s`: the chain's time."""
+    """A new deposit; nothing is written down yet. `now_s`: the chain's time, or this machine's where that is later."""
     return PlannedDeposit(channel.channel_id, amount_units, os.urandom(SALT_BYTES), now_s + DEPOSIT_VALID_S, opens)
 
 
