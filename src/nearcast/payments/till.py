@@ -137,6 +137,10 @@ class Till:
         await customer.pay(promise)
         return customer
 
+    async def admit(self, config: ChannelConfig) -> Customer:
+        """The channel of a payer whose key was verified by our caller. RefusedError as for a payment stream."""
+        return await self._admit(channel_id(self._domain, config), config)
+
     # Admission.
 
     async def _greet(self, key: _Key, hello: Hello, paying: PayStream) -> Customer:
