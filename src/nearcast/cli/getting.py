@@ -36,7 +36,7 @@ from nearcast.keys import load_or_create_identity
 from nearcast.naming.link import Link, parse_link
 from nearcast.node import Node, run_node
 from nearcast.node.assembly import IDENTITY_FILE
-from nearcast.node.money import MoneyWish
+from nearcast.node.money_wish import MoneyWish
 from nearcast.overlay.peers import parse_peer
 
 STANDARD_OUTPUT = Path("-")
@@ -181,7 +181,9 @@ async def _fetched(output: Output, node: Node, wish: Wish) -> FetchReport:
         byte_range = wish.byte_range.within(found["size"])
     with watched(output) as on_event:
         try:
-            return await node.client.fetch(wish.link, byte_range=byte_range, extra=wish.urls, on_event=on_event)
+            return await node.client.fetch(
+                wish.link, byte_range=byte_range, extra=wish.urls, on_event=on_event, spend=node.client.spend
+            )
         except (NotFoundError, UnavailableError):
             here = await asyncio.to_thread(_complete_here, node, wish.link)
             if here is None:

@@ -19,7 +19,7 @@ from nearcast.cli.traffic import Served, Traffic, terminal_columns
 from nearcast.config import Config
 from nearcast.gateways.http.request import RequestLine
 from nearcast.node import Node, run_node
-from nearcast.node.money import MoneyWish
+from nearcast.node.money_wish import MoneyWish
 
 FETCH_SERVED_EVENT = "served"  # delivery/serve.py tells it for every fetch that another node made
 QUIET_S = 1.0  # a node fetches a file in many parts: they are one line, once no more has come for so long

@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 async def _up(call: MoneyCall, config: "Config") -> None:
     from nearcast.cli.serving import serving, stop_signals, until_stopped
-    from nearcast.node.money import MoneyWish
+    from nearcast.node.money_wish import MoneyWish
 
     wish = MoneyWish(config, call.wallet(config, may_ask=False))
     async with serving(call.output, config, wish) as (node, log):

@@ -1,6 +1,7 @@
 """From a configuration to a running node, and back down in the opposite order.
 
-identity, store → endpoint → connection pool → finder, fetcher → client → LAN, serving, upkeep → HTTP gateway
+identity, store → endpoint → connection pool → money → finder, fetcher → client → relay → LAN, serving, upkeep → HTTP
+gateway
 """
 
 import asyncio
@@ -20,7 +21,8 @@ from nearcast.keys import load_or_create_identity
 from nearcast.node.gateway import running_gateway
 from nearcast.node.lan import watch_lan
 from nearcast.node.limits import raise_descriptor_limit
-from nearcast.node.money import MoneyWish
+from nearcast.node.money_wish import MoneyWish
+from nearcast.node.relaying import Relay
 from nearcast.node.running import Node
 from nearcast.node.serving import accept_connections
 from nearcast.node.upkeep import keep_up
@@ -56,7 +58,7 @@ async def run_node(
     raise_descriptor_limit()
     with one_error():
         async with AsyncExitStack() as stack:
-            node = await _assembled(config, clock or SystemClock(), on_event, stack, is_command=not announce)
+            node = await _assembled(config, clock or SystemClock(), on_event, money, stack, is_command=not announce)
             if http:
                 await stack.enter_async_context(running_gateway(node, config.http, on_request))
             async with asyncio.TaskGroup() as tasks:
@@ -72,7 +74,13 @@ async def run_node(
 
 
 async def _assembled(
-    config: Config, clock: Clock, on_event: Callable[[FetchEvent], None], stack: AsyncExitStack, *, is_command: bool
+    config: Config,
+    clock: Clock,
+    on_event: Callable[[FetchEvent], None],
+    wish: MoneyWish | None,
+    stack: AsyncExitStack,
+    *,
+    is_command: bool,
 ) -> Node:
     """The parts, each closed by `stack` after those that stand on it. A command lives too shortly to meet the LAN in
     passing: it waits for it; a node that stays does not, so that what nobody has is missing at once."""
@@ -87,10 +95,22 @@ async def _assembled(
     telemetry = Telemetry()
     pool = ConnectionPool(endpoint, telemetry)
     stack.push_async_callback(pool.close)
+    money = None
+    if wish is not None and not wish.is_idle:
+        from nearcast.node.money import running_money  # it brings all of the chain's room
+
+        money = await stack.enter_async_context(running_money(wish, identity, clock, telemetry))
     peers = PeerBook()
     for address in known:
         peers.add(address, "config", clock.monotonic_s())
     finder = Finder(peers, pool, clock, expects_lan=config.peers.lan and is_command)
     fetcher = Fetcher(store, clock, telemetry)
     client = await stack.enter_async_context(Client(store, fetcher, finder, on_event=on_event))
-    return Node(config, identity, store, client, finder, endpoint, peers, telemetry, clock)
+    relay = None
+    if not is_command:
+        spend = None if money is None else money.spend
+        relaying = Relay(finder, store, clock, telemetry, config.payments, spend=spend)
+        relay = await stack.enter_async_context(relaying)
+    if money is not None:
+        client.spend = money.spend
+    return Node(config, identity, store, client, finder, endpoint, peers, telemetry, clock, money, relay)

@@ -5,7 +5,7 @@ import functools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nearcast import __version__
 from nearcast.client import Client, Finder
@@ -18,10 +18,13 @@ from nearcast.content.store import Store
 from nearcast.gateways.control.storing import state
 from nearcast.keys import Identity
 from nearcast.naming.link import Link
-from nearcast.node.money import Money
+from nearcast.node.relaying import Relay
 from nearcast.overlay.peers import PeerBook
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Endpoint, PeerAddress
+
+if TYPE_CHECKING:
+    from nearcast.node.money import Money
 
 
 @dataclass
@@ -37,7 +40,8 @@ class Node:
     peers: PeerBook
     telemetry: Telemetry
     clock: Clock
-    money: Money | None = None
+    money: "Money | None" = None
+    relay: Relay | None = None
     http_url: str | None = None
     lan_http_urls: tuple[str, ...] = ()
 
@@ -50,8 +54,15 @@ class Node:
         return self.endpoint.address()
 
     def serves(self, cid: Cid) -> bool:
-        """Whether other nodes may have this: what is in the store, since all of it was put or asked for by its user."""
-        return self.store.has(cid)
+        """Whether other nodes may have this: what is in the store, since all of it was put or asked for by its user;
+        and whatever can be brought, by a node that is paid for bringing it."""
+        return self.brings or self.store.has(cid)
+
+    @property
+    def brings(self) -> bool:
+        """Whether it fetches for others what it lacks."""
+        is_paid = self.money is not None and self.money.earning is not None
+        return is_paid and self.relay is not None and self.config.payments.relay
 
     def link(self, root: Cid, path: str = "", name: str = "") -> Link:
         """A link to content, with this node as its holder. Its own loopback is named once, the IPv4 one."""

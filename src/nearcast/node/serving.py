@@ -4,7 +4,8 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from nearcast.delivery.serve import ServeGate, serve_connection
+from nearcast.delivery.charging import Charging
+from nearcast.delivery.serve import Relaying, ServeGate, serve_connection
 from nearcast.errors import NearcastError, UnavailableError
 from nearcast.transport.base import Connection
 
@@ -19,10 +20,24 @@ async def accept_connections(node: "Node") -> None:
     """Serve everybody who connects, until the endpoint is closed or we are cancelled."""
     open_by_peer: Counter[bytes] = Counter()
     gate = ServeGate()
+    earning = node.money.earning if node.money is not None else None
+    charging = None if earning is None else Charging(earning.till, earning.desk, is_free=earning.is_free)
+    relaying = Relaying(node.relay, node.identity.endpoint_id) if node.relay is not None and node.brings else None
+    listed = None if earning is None else earning.is_listed
 
     async def serve(connection: Connection) -> None:
         try:
-            await serve_connection(connection, node.store, node.serves, node.telemetry, node.clock, gate=gate)
+            await serve_connection(
+                connection,
+                node.store,
+                node.serves,
+                node.telemetry,
+                node.clock,
+                gate=gate,
+                charging=charging,
+                listed=listed,
+                relaying=relaying,
+            )
         except NearcastError as error:
             node.telemetry.event("connection-ended", peer=connection.remote_id.hex(), reason=error.message)
         finally:
