@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from nearcast.cli.amounts import bytes_text, percent_text, rate_text, seconds_text
+from nearcast.cli.money import usdc_text
 from nearcast.cli.output import Output, printable
 from nearcast.cli.tally import Tally
-from nearcast.delivery.events import FetchEvent, FetchReport, LeafVerified, Planned, SourceFailed, SourceJoined
+from nearcast.delivery.events import FetchEvent, FetchReport, LeafVerified, Paying, Planned, SourceFailed, SourceJoined
+from nearcast.payments.credit import whole_units
 
 NAME_COLUMNS = 28  # of a source in the summary: an address, or the beginning of a URL
 
@@ -35,6 +37,9 @@ def take(tally: Tally, event: FetchEvent, say: Callable[[str], None]) -> None:
             tally.of(event.source)
         case LeafVerified():
             tally.add(event.source, event.size_bytes)
+        case Paying():
+            price = usdc_text(event.price_units_per_gib)
+            say(f"  paying {printable(event.source)} {price} per GiB, for verified bytes only")
         case SourceFailed():
             tally.lost(event.source, event.reason, lied=event.liar)
             verdict = "lied and is not asked again" if event.liar else "gave up"
@@ -48,7 +53,9 @@ def summary_lines(report: FetchReport, where: str) -> Iterator[str]:
     for name, size_bytes in sources:
         trouble = f"   {printable(report.failed[name])}" if name in report.failed else ""
         share = percent_text(size_bytes, report.bytes_verified)
-        yield f"    {_column(name)}  {bytes_text(size_bytes):>8}  {share:>5}{trouble}"
+        parts = report.paid_parts_by_source.get(name)
+        paid = "" if parts is None else f"   paid {usdc_text(whole_units(parts))}"
+        yield f"    {_column(name)}  {bytes_text(size_bytes):>8}  {share:>5}{paid}{trouble}"
     for name in report.liars:
         yield f"    {_column(name)}  lied: {printable(report.failed.get(name, 'wrong bytes'))}"
 
@@ -62,6 +69,8 @@ def report_fields(report: FetchReport) -> dict[str, Any]:
         "duplicate": report.duplicate_bytes,
         "seconds": round(report.duration_s, 6),
         "sources": dict(report.bytes_by_source),
+        "paid_units": whole_units(sum(report.paid_parts_by_source.values())),
+        "paid_bytes": dict(report.paid_bytes_by_source),
         "failed": dict(report.failed),
         "liars": list(report.liars),
     }
