@@ -9,7 +9,7 @@ Invariant: a wait ends as soon as what it waits for is in the store, verified; o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -79,7 +79,9 @@ class RelayFetch:
         memory: Memory,
         tasks: asyncio.TaskGroup,
         on_event: Callable[[FetchEvent], None],
+        going: Sequence[asyncio.Event] = (),
     ) -> None:
+        """`going`: set when copies of earlier fetches, which are being dropped just now, are gone."""
         self.root = root
         self.report = FetchReport(root)
         self.parts: set[Cid] = {root.v1}  # it, and the files that were seen below it: whoever has it, has them
@@ -90,6 +92,7 @@ class RelayFetch:
         self._supplier = supplier
         self._tasks = tasks
         self._on_event = on_event
+        self._going = going
         self._roster = Roster(root, memory.liars, memory.paces, on_event)
         self._landing = Landing(store, clock, bulk=False)  # it is read again at once: from the page cache
         self._layouts = RelayLayouts(store)
@@ -126,17 +129,16 @@ class RelayFetch:
 
     async def nodes(self, request: FetchRequest) -> None:
         """As UpstreamSession.nodes."""
+        await self._gone()
+        if request.want == "leaves":
+            await self._bring_nodes_of(span.cid for span in request.spans)
+            return
         async with self._walking:
-            if request.want != "leaves":
-                want = NodesWanted(request.root, request.path, request.shallow, 0, request.inline_bytes)
-                await self._bring_nodes(want)
-                return
-            for cid in dict.fromkeys(span.cid for span in request.spans):
-                if cid.codec != RAW:
-                    await self._bring_nodes(NodesWanted(cid))
+            await self._bring_nodes(NodesWanted(request.root, request.path, request.shallow, 0, request.inline_bytes))
 
     async def leaf(self, session: "RelaySession", cid: Cid, index: int) -> None:
         """As UpstreamSession.leaf."""
+        await self._gone()
         leaf = leaf_of(cid, index)
         for _ in range(TRIES_MAX):
             if await in_thread(is_here, self._store, leaf):
@@ -148,6 +150,11 @@ class RelayFetch:
             if run.error is not None and not await in_thread(is_here, self._store, leaf):
                 raise run.error
         raise NotFoundError(f"leaf {index} of {cid} could not be brought")
+
+    async def _gone(self) -> None:
+        for event in self._going:
+            await event.wait()
+        self._going = ()
 
     def _start(self, session: "RelaySession", leaf: Leaf) -> _Run:
         run = _Run({session})
@@ -174,7 +181,11 @@ class RelayFetch:
             run.pulse.beat()
 
     async def _bring_leaves(self, run: _Run, leaves: list[Leaf]) -> None:
-        layout = await in_thread(self._layouts.lay_out, leaves)
+        try:
+            layout = await in_thread(self._layouts.lay_out, leaves)
+        except MissingBlockError:  # dropped or evicted since they were looked at
+            await self._bring_nodes_of(cid for cid, _ in leaves)
+            layout = await in_thread(self._layouts.lay_out, leaves)
 
         def on_event(event: FetchEvent) -> None:
             self._told(event)
@@ -191,6 +202,12 @@ class RelayFetch:
             )
             await stage.run()
         await self._landing.flush_batch()
+
+    async def _bring_nodes_of(self, files: Iterable[Cid]) -> None:
+        async with self._walking:
+            for cid in dict.fromkeys(files):
+                if cid.codec != RAW:
+                    await self._bring_nodes(NodesWanted(cid))
 
     async def _bring_nodes(self, want: NodesWanted) -> None:
         """The nodes of one walk, and the leaves that come along."""

@@ -1,7 +1,7 @@
 """One root that this node relays: whom it is asked of, and its life from the first answer to a while after the last."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -104,13 +104,15 @@ class Relayed:
         upstreams: Upstreams,
         memory: Memory,
         tasks: asyncio.TaskGroup,
+        going: Sequence[asyncio.Event],
     ) -> None:
         self._store = store
         self._telemetry = telemetry
         self._upstreams = upstreams
-        self._fetch = RelayFetch(root, store, clock, upstreams, memory, tasks, self._told)
+        self._fetch = RelayFetch(root, store, clock, upstreams, memory, tasks, self._told, going)
         self._changed = asyncio.Event()
-        self._is_closing = False
+        self.is_closing = False
+        self.gone = asyncio.Event()  # set when its copy, if it is not kept, is dropped
 
     @property
     def is_idle(self) -> bool:
@@ -124,7 +126,7 @@ class Relayed:
         """
         upstreams = self._upstreams
         return (
-            not self._is_closing
+            not self.is_closing
             and not self._fetch.is_over
             and root.v1 in self._fetch.parts
             and upstreams.max_price_units_per_gib == max_price_units_per_gib
@@ -154,7 +156,7 @@ class Relayed:
                     if self.is_idle:
                         break
         finally:
-            self._is_closing = True
+            self.is_closing = True
             try:
                 await self._put_away(keeps=keeps)
             except NearcastError as error:
@@ -163,10 +165,11 @@ class Relayed:
     async def _put_away(self, *, keeps: bool) -> None:
         try:
             await self._fetch.close()
+            if not keeps:
+                await in_thread(self._store.discard, list(self._fetch.brought))
         finally:
+            self.gone.set()
             await self._upstreams.close()
-        if not keeps:
-            await in_thread(self._store.discard, list(self._fetch.brought))
 
     def _told(self, event: FetchEvent) -> None:
         match event:

@@ -101,7 +101,8 @@ class Relay:
                 return relayed
         self._make_room()
         upstreams = self._upstreams(root, trail, price)
-        relayed = Relayed(root, self._store, self._clock, self._telemetry, upstreams, self._memory, self._tasks)
+        going = [each.gone for each in self._relayed if each.is_closing]
+        relayed = Relayed(root, self._store, self._clock, self._telemetry, upstreams, self._memory, self._tasks, going)
         task = self._tasks.create_task(relayed.run(self._linger_s, keeps=self._config.keep_relayed))
         self._relayed[relayed] = task
         task.add_done_callback(lambda _: self._relayed.pop(relayed, None))
