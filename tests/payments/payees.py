@@ -23,7 +23,8 @@ from nearcast.clock import SystemClock
 from nearcast.content.cid import Cid, raw_cid
 from nearcast.errors import NearcastError
 from nearcast.keys import Identity, new_identity
-from nearcast.payments.budget import Budget
+from nearcast.payments.budget import Allowance, Budget, day_text
+from nearcast.payments.channel_paying import ChannelPaying
 from nearcast.payments.messages import (
     Hello,
     Promise,
@@ -35,6 +36,7 @@ from nearcast.payments.messages import (
     parse_hello,
     parse_payers_word,
 )
+from nearcast.payments.payer_channel import PayerChannel
 from nearcast.payments.purse import Purse
 from nearcast.payments.spent import SpentLedger
 from nearcast.payments.tasks import Pulse
@@ -144,6 +146,9 @@ class Payers:
     def evidence(self) -> Path:
         return self.folder / "evidence"
 
+    def today(self) -> str:
+        return day_text(self.clock.unix_s())
+
     @contextmanager
     def ledger(self) -> Iterator[SpentLedger]:
         with SpentLedger.open(self.chain_folder / "spent.sqlite3") as spent:
@@ -211,6 +216,19 @@ def offer_of(payee: Payee, price: int = PRICE, *, root: Cid = ROOT, **fields: An
     block = fields.pop("block_number", 1), fields.pop("block_hash", bytes(32))
     offer = Offer(root.digest, fields.pop("client", WALLET.address), price, 1 << 30, *block)
     return offer, sign_offer(COURT_DOMAIN, offer, fields.pop("signer", payee.hot))
+
+
+async def begin(
+    world: "Payers", purse: Purse, payee: Payee, *, cap_units: int = BUDGET.fetch_cap_units, max_price: int = PRICE
+) -> tuple[PayerChannel, ChannelPaying]:
+    """A channel to the payee, and a download that has its offer."""
+    channel = await purse.channel_for(payee.record, 10)
+    paying = channel.paying(ROOT, max_price, Allowance(cap_units))
+    block = await world.rpc.block("latest")
+    assert block is not None
+    offer = offer_of(payee, block_number=block.number, block_hash=block.hash)
+    paying.check_offer(ROOT.digest, PRICE, *offer)
+    return channel, paying
 
 
 def run(test: Callable[[Payers], Awaitable[None]], folder: Path) -> None:
