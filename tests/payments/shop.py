@@ -18,7 +18,7 @@ from nearcast.chain.signing import Signer
 from nearcast.chain.vouchers import BATCH_SETTLEMENT, ChannelConfig, Voucher, channel_id, sign_voucher
 from nearcast.clock import SystemClock
 from nearcast.errors import UnavailableError
-from nearcast.keys import new_identity
+from nearcast.keys import Identity, new_identity
 from nearcast.payments.earned import FILE_NAME, EarnedLedger
 from nearcast.payments.messages import (
     Hello,
@@ -119,10 +119,20 @@ class Payer:
         return Hello(chain_id, self.config, proof or proof_of(DOMAIN, self.config, self.hot), promise)
 
 
+@dataclass(frozen=True)
+class Visitor:
+    """A connection to the shop, and the endpoint id that it is from."""
+
+    peer: bytes
+    connection: Connection
+
+
 class PayEnd:
     """The payer's end of a payment stream."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, visitor: Visitor, stream: Stream) -> None:
+        self.visitor = visitor
+        self.peer = visitor.peer
         self.stream = stream
         self._frames = FrameReader(stream.receive)
 
@@ -151,15 +161,21 @@ class Shop:
     network: MemoryNetwork
     address: Any
     group: asyncio.TaskGroup
-    faults: list[BaseException] = field(default_factory=list)
 
-    async def connect(self) -> Connection:
-        return await self.network.endpoint(new_identity()).connect(self.address)
+    async def visit(self, identity: Identity | None = None) -> Visitor:
+        """Connect, as somebody new or as this one."""
+        identity = identity or new_identity()
+        return Visitor(identity.endpoint_id, await self.network.endpoint(identity).connect(self.address))
 
-    async def greet(self, payer: Payer, promise: Promise = NOTHING, *, connection: Connection | None = None) -> PayEnd:
+    async def greet(self, payer: Payer, promise: Promise = NOTHING, *, visitor: Visitor | None = None) -> PayEnd:
         """Open a payment stream and say hello on it."""
-        end = PayEnd(await (connection or await self.connect()).open_stream())
-        await end.say(hello_fields(payer.hello(promise)))
+        return await self.open_stream(hello_fields(payer.hello(promise)), visitor=visitor)
+
+    async def open_stream(self, *fields: Any, visitor: Visitor | None = None) -> PayEnd:
+        """Open a stream and say this on it."""
+        visitor = visitor or await self.visit()
+        end = PayEnd(visitor, await visitor.connection.open_stream())
+        await end.say(*fields)
         return end
 
     def open_channel(self, payer: Payer, units: int = CAPACITY) -> Payer:

@@ -110,6 +110,7 @@ class Till:
             if self._streams.get(key) is paying:
                 del self._streams[key]
                 customer.stop(peer=peer)
+            self._telemetry.count("pay_streams_ended")
 
     async def customer(self, channel: bytes, peer: bytes, patience_s: float) -> Customer:
         """The channel that this peer pays from, as soon as its payment stream is greeted.
