@@ -76,9 +76,12 @@ class Chain:
 
 @dataclass
 class Clock(SystemClock):
-    """The machine's clock, and what is added to its time of day."""
+    """The machine's clock, and what is added to it."""
 
     ahead_s: float = 0.0
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.ahead_s
 
     def unix_s(self) -> float:
         return super().unix_s() + self.ahead_s
