@@ -15,6 +15,7 @@ from typer import TyperException
 from nearcast import __version__
 from nearcast.cli import (
     add,
+    backend,
     blacklist,
     car,
     cat,
@@ -39,7 +40,7 @@ from nearcast.cli.options import ConfigFile, DataDir, Json, Quiet
 from nearcast.cli.plainhelp import PlainGroup
 from nearcast.errors import NearcastError, UsageError
 
-_CONTENT = (share, get, add, cat, ls, pin, rm, car, up, status, identity)
+_CONTENT = (share, get, add, cat, ls, pin, rm, car, backend, up, status, identity)
 _CHAIN = (wallet, node_command, channel, blacklist, origin, govern, devchain)
 _COMMANDS = (*_CONTENT, *_CHAIN)  # the order of --help
 

@@ -252,7 +252,9 @@ class BackendIndex:
         """The backends that know this file, folder, node or leaf, the oldest first; what changed is not known."""
         key = cid.v1.to_bytes()
         rows = self._ask(
-            "select backend from files where cid = ?1 and not changed union select backend from nodes where cid = ?1",
+            "select backend from files where cid = ?1 and not changed union"
+            " select nodes.backend from nodes left join files on files.id = nodes.file"
+            f" where nodes.cid = ?1 and (nodes.file = {_FOLDERS} or not files.changed)",
             (key,),
         )
         if not rows and cid.codec == RAW:
