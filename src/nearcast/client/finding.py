@@ -9,7 +9,7 @@ What is found are answers; choosing.py decides whom to ask, supply.py asks.
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -17,6 +17,8 @@ from nearcast.client.choosing import Offering
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.delivery.probe import Holding, probe_all
+from nearcast.delivery.source import Source
+from nearcast.delivery.tasks import in_thread
 from nearcast.delivery.trail import Trail, begin
 from nearcast.errors import NearcastError, NotFoundError, UnavailableError
 from nearcast.naming.link import Link
@@ -52,10 +54,14 @@ class Search:
 
 @dataclass(slots=True)
 class Found:
-    """What a search for one root brought. `refusals`: the others by name, each with what went wrong, or None where it
-    said that it has nothing."""
+    """What a search for one root brought.
+
+    `own`: backends of this node. `refusals`: the others by name, each with what went wrong, or None where it said that
+    it has nothing.
+    """
 
     root: Cid
+    own: list[Source] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     offerings: list[Offering] = field(default_factory=list)
     refusals: dict[str, NearcastError | None] = field(default_factory=dict)
@@ -65,10 +71,26 @@ class Found:
         return _nobody(self.root, self.refusals)
 
 
-class Finder:
-    """Finds sources. `expects_lan`: the first search waits a moment for the LAN to answer."""
+def _no_backend(_: Cid) -> list[Source]:
+    return []
 
-    def __init__(self, peers: PeerBook, pool: ConnectionPool, clock: Clock, *, expects_lan: bool) -> None:
+
+class Finder:
+    """Finds sources. `expects_lan`: the first search waits a moment for the LAN to answer.
+
+    `own(root)`: this node's own backends that have it; then nobody else is asked.
+    """
+
+    def __init__(
+        self,
+        peers: PeerBook,
+        pool: ConnectionPool,
+        clock: Clock,
+        *,
+        expects_lan: bool,
+        own: Callable[[Cid], list[Source]] = _no_backend,
+    ) -> None:
+        self.own = own
         self._peers = peers
         self._pool = pool
         self._clock = clock
@@ -115,7 +137,10 @@ class Finder:
         like distance, and a dead peer does not hold up the start.
         """
         hints = self._hints.get(root.v1, _Hints((), ()))
-        found = Found(root, [*urls, *(f"{gateway}/ipfs/{root}" for gateway in hints.gateways)])
+        own = await in_thread(self.own, root)
+        found = Found(root, own, [*urls, *(f"{gateway}/ipfs/{root}" for gateway in hints.gateways)])
+        if own:
+            return found
         peers = await self._candidates(hints, search, impatient=bool(found.urls))
         start_s = self._clock.monotonic_s()
         try:

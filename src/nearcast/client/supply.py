@@ -49,7 +49,11 @@ class Supply:
         self._rate_of = rate_of
         self._stall_timeout_s = stall_timeout_s
         self._allowance = Allowance(spend.fetch_cap_units if spend is not None else 0)
-        self._free: list[Source] = [*map(HttpSource, found.urls), *map(self._peer, free_of_charge(found.offerings))]
+        self._free: list[Source] = [
+            *found.own,
+            *map(HttpSource, found.urls),
+            *map(self._peer, free_of_charge(found.offerings)),
+        ]
         self._payees: deque[Payee] | None = None
         self._payings: list[Paying] = []
         self._unpaid: dict[str, NearcastError] = {}

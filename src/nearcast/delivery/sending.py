@@ -57,12 +57,22 @@ class ServeGate:
         self._free += 1
 
 
+def _nothing(_root: Cid) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Relaying:
-    """Who brings what is missing here, and this node's own endpoint id, by which it knows its mark on a trail."""
+    """Who brings what is missing here, and this node's own endpoint id, by which it knows its mark on a trail.
+
+    `has_own(root)`: whether a backend of this node has it; then it is brought for everybody. Quick. `for_payers`:
+    whether other nodes are asked for what a payer wants.
+    """
 
     upstream: Upstream
     endpoint_id: bytes
+    has_own: Callable[[Cid], bool] = _nothing
+    for_payers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class Serving:
 
     def may_relay(self) -> bool:
         """Whether others are asked on this peer's behalf: it pays, or the operator named it as a friend."""
-        if self.charging is None or self.relaying is None:
+        if self.charging is None or self.relaying is None or not self.relaying.for_payers:
             return False
         return self.price() > PRICE_FREE or self.charging.is_free(self.peer)
 
@@ -115,7 +125,8 @@ class Sending:
         self._stream = stream
         self._request = request
         relaying, trail = serving.relaying, request.trail
-        brings = relaying is not None and serving.may_relay() and trail.may_pass(relaying.endpoint_id)
+        brings = relaying is not None and trail.may_pass(relaying.endpoint_id)
+        brings = brings and (serving.may_relay() or (relaying is not None and relaying.has_own(request.root)))
         self._answer = Answer(serving.store, request, listed=serving.listed, brings=brings)
 
     async def run(self) -> None:

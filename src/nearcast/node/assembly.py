@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from nearcast.client import Client, Finder
 from nearcast.clock import Clock, SystemClock
@@ -18,6 +19,7 @@ from nearcast.delivery.fetch import Fetcher
 from nearcast.errors import one_error
 from nearcast.gateways.http.request import RequestLine
 from nearcast.keys import load_or_create_identity
+from nearcast.node.backends import BackendSources
 from nearcast.node.gateway import running_gateway
 from nearcast.node.lan import watch_lan
 from nearcast.node.limits import raise_descriptor_limit
@@ -31,7 +33,17 @@ from nearcast.telemetry import Telemetry
 from nearcast.transport.iroh import IrohEndpoint
 from nearcast.transport.pool import ConnectionPool
 
+if TYPE_CHECKING:
+    from nearcast.node.money import Money
+
 IDENTITY_FILE = "identity.key"
+
+
+def _recognition(money: "Money | None") -> Callable[[], bool]:
+    """Whether governance recognises this node as an origin; nobody does without a chain."""
+    if money is None or money.earning is None:
+        return lambda: False
+    return money.earning.recognition.is_recognised
 
 
 def _ignore_event(_: FetchEvent) -> None:
@@ -95,7 +107,7 @@ async def _assembled(
     telemetry = Telemetry()
     pool = ConnectionPool(endpoint, telemetry)
     stack.push_async_callback(pool.close)
-    money = None
+    money: Money | None = None
     if wish is not None and not wish.is_idle:
         from nearcast.node.money import running_money  # it brings all of the chain's room
 
@@ -103,7 +115,8 @@ async def _assembled(
     peers = PeerBook()
     for address in known:
         peers.add(address, "config", clock.monotonic_s())
-    finder = Finder(peers, pool, clock, expects_lan=config.peers.lan and is_command)
+    backends = stack.enter_context(BackendSources(config.data_dir, telemetry, is_recognised=_recognition(money)))
+    finder = Finder(peers, pool, clock, expects_lan=config.peers.lan and is_command, own=backends.sources)
     fetcher = Fetcher(store, clock, telemetry)
     client = await stack.enter_async_context(Client(store, fetcher, finder, on_event=on_event))
     relay = None
@@ -113,4 +126,4 @@ async def _assembled(
         relay = await stack.enter_async_context(relaying)
     if money is not None:
         client.spend = money.spend
-    return Node(config, identity, store, client, finder, endpoint, peers, telemetry, clock, money, relay)
+    return Node(config, identity, store, client, finder, endpoint, peers, telemetry, clock, backends, money, relay)

@@ -29,7 +29,8 @@ Look = Callable[[Cid, Trail], Awaitable[Found | None]]
 class Upstreams:
     """Who gives one root to a relay: looked for when somebody is needed, and paid at most `max_price_units_per_gib`.
 
-    Supplier of delivery/relay_fetch.py. `trail` is the one that the relay was asked by.
+    Supplier of delivery/relay_fetch.py. `own`: backends of this node, asked instead of everybody else. `trail` is the
+    one that the relay was asked by.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Upstreams:
         spend: Spend | None,
         memory: Memory,
         look: Look,
+        own: Callable[[Cid], list[Source]],
     ) -> None:
         self._root = root
         self.trail = trail
@@ -50,6 +52,7 @@ class Upstreams:
         self._spend = replace(spend, max_price_units_per_gib=max_price_units_per_gib) if spend and limited else None
         self._memory = memory
         self._look = look
+        self._own = own
         self._supply: Supply | None = None
         self.asked: list[Offering] = []
 
@@ -68,11 +71,12 @@ class Upstreams:
     async def more(self) -> list[Source]:
         """As Supplier says."""
         if self._supply is None:
-            self.asked = await self.look()
+            own = await in_thread(self._own, self._root)
+            self.asked = [] if own else await self.look()
             onward = self.trail.passed(self._pool.endpoint_id)
             self._supply = Supply(
                 self._pool,
-                Found(self._root, offerings=self.asked),
+                Found(self._root, own, offerings=self.asked),
                 onward,
                 self._spend,
                 lambda name: self._memory.paces.of(name).rate_bytes_per_s,

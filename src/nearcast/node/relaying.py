@@ -114,7 +114,16 @@ class Relay:
                 task.cancel()
 
     def _upstreams(self, root: Cid, trail: Trail, price: int) -> Upstreams:
-        return Upstreams(root, trail, self._max_price(price), self._finder.pool, self._spend, self._memory, self._look)
+        return Upstreams(
+            root,
+            trail,
+            self._max_price(price),
+            self._finder.pool,
+            self._spend,
+            self._memory,
+            self._look,
+            self._finder.own,
+        )
 
     def _max_price(self, price: int) -> int:
         if self._spend is None:

@@ -18,6 +18,7 @@ from nearcast.content.store import Store
 from nearcast.gateways.control.storing import state
 from nearcast.keys import Identity
 from nearcast.naming.link import Link
+from nearcast.node.backends import BackendSources
 from nearcast.node.relaying import Relay
 from nearcast.overlay.peers import PeerBook
 from nearcast.telemetry import Telemetry
@@ -40,6 +41,7 @@ class Node:
     peers: PeerBook
     telemetry: Telemetry
     clock: Clock
+    backends: BackendSources
     money: "Money | None" = None
     relay: Relay | None = None
     http_url: str | None = None
@@ -91,5 +93,6 @@ class Node:
             "data_dir": str(self.config.data_dir),
             **state(self.store),
             "peers": [peer.as_json() for peer in self.peers.known()],
+            "backends": self.backends.status(),
             "counters": dict(self.telemetry.counters),
         }

@@ -21,8 +21,12 @@ async def accept_connections(node: "Node") -> None:
     open_by_peer: Counter[bytes] = Counter()
     gate = ServeGate()
     earning = node.money.earning if node.money is not None else None
-    charging = None if earning is None else Charging(earning.till, earning.desk, is_free=earning.is_free)
-    relaying = Relaying(node.relay, node.identity.endpoint_id) if node.relay is not None and node.brings else None
+    role_of = node.backends.role_of
+    charging = None if earning is None else Charging(earning.till, earning.desk, earning.is_free, role_of)
+    relaying = None
+    if node.relay is not None:
+        endpoint_id = node.identity.endpoint_id
+        relaying = Relaying(node.relay, endpoint_id, node.backends.knows, for_payers=node.brings)
     listed = None if earning is None else earning.is_listed
 
     async def serve(connection: Connection) -> None:
