@@ -66,12 +66,14 @@ class Chain:
         return 100 - confirmations
 
     async def channel(self, channel: bytes, *, block: BlockTag = "latest") -> ChannelState:
-        await asyncio.sleep(0)
         self.reads += 1
+        states = self.states if block == "latest" else self.confirmed
+        told = states.get(channel, ChannelState(0, 0, 0, 0, 0))
+        for _ in range(3):  # the answer is on its way, and the world goes on
+            await asyncio.sleep(0)
         if self.is_down:
             raise UnavailableError("nobody answers at secret-endpoint.example")
-        states = self.states if block == "latest" else self.confirmed
-        return states.get(channel, ChannelState(0, 0, 0, 0, 0))
+        return told
 
 
 @dataclass
@@ -191,13 +193,18 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(folder: Path, *, confirmations: int = 1, chain: Chain | None = None) -> AsyncIterator[Shop]:
-    """A node that serves payment streams; its books are in `folder`. What a stream of it raises fails the test."""
-    network, telemetry, clock, chain = MemoryNetwork(), Telemetry(), Clock(), chain or Chain()
+async def open_shop(
+    folder: Path, *, confirmations: int = 1, terms: Terms = TERMS, settlement: Settlement | None = None
+) -> AsyncIterator[Shop]:
+    """A node that serves payment streams; its books are in `folder`. What a stream of it raises fails the test.
+
+    `settlement`: a real one; without it `Shop.chain` says what the chain says.
+    """
+    network, telemetry, clock, chain = MemoryNetwork(), Telemetry(), Clock(), Chain()
     endpoint = network.endpoint(new_identity())
     with EarnedLedger.open(folder / FILE_NAME) as ledger:
-        settlement = cast(Settlement, chain)
-        till = Till(TERMS, ledger, settlement, confirmations=confirmations, clock=clock, telemetry=telemetry)
+        settlement = settlement or cast(Settlement, chain)
+        till = Till(terms, ledger, settlement, confirmations=confirmations, clock=clock, telemetry=telemetry)
 
         async def serve_stream(stream: Stream, peer: bytes) -> None:
             frames = FrameReader(stream.receive)
