@@ -19,9 +19,10 @@ from nearcast.gateways.http.headers import preflight_headers
 from nearcast.gateways.http.hot import HotFiles
 from nearcast.gateways.http.landing import health_response, icon_response, landing_response
 from nearcast.gateways.http.listed import Blacklist
+from nearcast.gateways.http.payment import Payments
 from nearcast.gateways.http.pipe import ClientGoneError, Pipes
 from nearcast.gateways.http.pouring import POURING_THREADS
-from nearcast.gateways.http.request import Request, RequestLine, Scope, checked, client_host, read_request
+from nearcast.gateways.http.request import Request, RequestLine, Scope, checked, client_host, is_local, read_request
 from nearcast.gateways.http.response import Response
 from nearcast.gateways.http.sending import Proto, Sending
 
@@ -36,7 +37,7 @@ class HttpGateway:
     `fetch` says who may make this node fetch what it lacks: "local" (clients on this machine), "always" or "never".
     `on_request` is called in the event loop after each answer. `control`, if set, answers what is below /api/v0/:
     commands of the node's owner, which are neither counted nor shown as requests. `blacklist`: what is on it is
-    answered with 451, whoever asks.
+    answered with 451, whoever asks. `payments`: clients on other machines pay for content by it (402); None: nobody.
     """
 
     def __init__(
@@ -47,13 +48,15 @@ class HttpGateway:
         on_request: Callable[[RequestLine], None] | None = None,
         clock: Clock | None = None,
         blacklist: Blacklist | None = None,
+        payments: Payments | None = None,
     ) -> None:
         self.control: Callable[[Scope, Any], Awaitable[None]] | None = None
         self._client = client
         self._on_request = on_request
         self._clock = clock or SystemClock()
         self._hot = HotFiles(self._clock)
-        self._contents = Contents(client, self._hot, fetch, blacklist)
+        self._contents = Contents(client, self._hot, fetch, blacklist, payments)
+        self._payments = payments
         self._pipes = Pipes()
         self._threads = ThreadPoolExecutor(POURING_THREADS, thread_name_prefix="nearcast-http")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,6 +77,8 @@ class HttpGateway:
 
     def answer_now(self, scope: Scope, proto: Proto) -> bool:
         """Answers if nothing has to be waited for, from whatever thread this is; False when it did nothing."""
+        if self._payments is not None and not is_local(scope):
+            return False
         if self._on_request is None:
             return self._hot.answer(scope, proto) is not None
         started_s = self._clock.monotonic_s()

@@ -14,13 +14,14 @@ from nearcast.content.reader import Resolved
 from nearcast.errors import NearcastError, NotFoundError, UsageError
 from nearcast.gateways.http.conditions import none_match
 from nearcast.gateways.http.errors import NotCachedError, undisplayable
-from nearcast.gateways.http.files import File, file_response
+from nearcast.gateways.http.files import File, asked_bytes, file_response
 from nearcast.gateways.http.headers import PAGE_POLICY, REVALIDATED, content_headers, page_headers
 from nearcast.gateways.http.hot import HotFiles
 from nearcast.gateways.http.listed import Blacklist, ListCheck
 from nearcast.gateways.http.listing import ENTRIES_MAX, described, listing_etag, listing_page
+from nearcast.gateways.http.payment import Payments, sold
 from nearcast.gateways.http.request import Request
-from nearcast.gateways.http.response import Cache, Response
+from nearcast.gateways.http.response import Cache, Response, body_bytes
 from nearcast.gateways.http.trustless import form_of, raw_response
 
 PREFIX = "/ipfs/"
@@ -31,11 +32,14 @@ QUERY_SAFE = "%/?:@!$&'()*+,;=~-._"  # RFC 3986: what may stand in a query as it
 class Contents:
     """The content part of the gateway. `fetch` is the policy: "local", "always" or "never"."""
 
-    def __init__(self, client: Client, hot: HotFiles, fetch: str, blacklist: Blacklist | None = None) -> None:
+    def __init__(
+        self, client: Client, hot: HotFiles, fetch: str, blacklist: Blacklist | None, payments: Payments | None
+    ) -> None:
         self._client = client
         self._hot = hot
         self._fetch = fetch
         self._check = ListCheck(blacklist, client.store)
+        self._payments = payments
 
     async def response(self, request: Request) -> Response:
         """The answer to a GET or HEAD below /ipfs/. Raises what error_response turns into an answer."""
@@ -100,12 +104,26 @@ class Contents:
         cid = (await self._resolve(request, root, path))[0].cid if path else root
         was_here = cid.is_identity or self._client.store.has(cid)
         try:
-            return await raw_response(self._client, request, cid, request.path, fetch=fetch, hit=was_here)
+            response = await raw_response(self._client, request, cid, request.path, fetch=fetch, hit=was_here)
         except NotFoundError as error:
             raise (error if fetch else _not_for_you(request, error)) from error
 
+        async def prepare() -> Response:
+            return response
+
+        is_paid = response.status == 200 and not request.is_head and not cid.is_identity
+        return await sold(self._payments, request, root, (body_bytes(response) or 0) if is_paid else 0, prepare)
+
     async def _file(self, request: Request, file: File) -> Response:
         self._check.file(file.cid, file.node)
+
+        async def prepare() -> Response:
+            return await self._whole_file(request, file)
+
+        return await sold(self._payments, request, file.root, asked_bytes(request, file), prepare)
+
+    async def _whole_file(self, request: Request, file: File) -> Response:
+        """The answer, without a word about money; it is remembered for whoever is answered for free."""
         response = await file_response(self._client, request, file, fetch=self.may_fetch(request))
         if (
             response.cache == "hit"

@@ -23,6 +23,7 @@ from nearcast.errors import (
 from nearcast.gateways.http import listed
 from nearcast.gateways.http.headers import UNCACHED, page_headers
 from nearcast.gateways.http.page import error_page
+from nearcast.gateways.http.payment import PaymentRequiredError, payment_response
 from nearcast.gateways.http.pipe import BusyError
 from nearcast.gateways.http.ranges import UnsatisfiableRangeError
 from nearcast.gateways.http.request import Request
@@ -68,6 +69,8 @@ def status_of(error: NearcastError) -> tuple[int, str]:
 
 def error_response(error: NearcastError, request: Request, *, about: str) -> Response:
     """The answer for `error`, in the form that `request` prefers. `about` names what was asked for."""
+    if isinstance(error, PaymentRequiredError):
+        return payment_response(error, request)
     status, headline = status_of(error)
     message, fix = _words(error, about)
     fields = error.fields() if isinstance(error, listed.ListedError) else {}

@@ -52,6 +52,14 @@ async def file_response(client: Client, request: Request, file: File, *, fetch: 
     return Response(206, headers, await file_body(client, file, wanted.start, wanted.end, fetch=fetch), cache)
 
 
+def asked_bytes(request: Request, file: File) -> int:
+    """How many of the file's bytes the answer will carry. Raises UnsatisfiableRangeError."""
+    if request.is_head or none_match(request.header("if-none-match"), file.etag):
+        return 0
+    wanted = _wanted_range(request, file)
+    return file.size_bytes if wanted is None else wanted.end - wanted.start
+
+
 async def file_body(client: Client, file: File, start: int, end: int, *, fetch: bool) -> Body:
     """The bytes start..end, end not included, however they are best sent."""
     if isinstance(file.node, RawLeaf):

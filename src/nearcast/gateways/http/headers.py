@@ -18,7 +18,10 @@ PATH_CHARACTERS_MAX = 900  # of X-Ipfs-Path; with the longest file name (255 byt
 NAME_BYTES_MAX = 255  # of a file name in Content-Disposition: what file systems take
 _CORS = [
     ("access-control-allow-origin", "*"),
-    ("access-control-expose-headers", "Content-Length, Content-Range, X-Ipfs-Path, X-Ipfs-Roots, Cache-Status"),
+    (
+        "access-control-expose-headers",
+        "Content-Length, Content-Range, X-Ipfs-Path, X-Ipfs-Roots, Cache-Status, Payment-Required, Payment-Response",
+    ),
 ]
 _SERVER = ("server", "nearcast")
 _NOSNIFF = ("x-content-type-options", "nosniff")
@@ -82,7 +85,10 @@ def preflight_headers() -> Headers:
     return [
         ("allow", "GET, HEAD, OPTIONS"),
         ("access-control-allow-methods", "GET, HEAD, OPTIONS"),
-        ("access-control-allow-headers", "Content-Type, Range, If-Range, If-None-Match, Cache-Control, Accept"),
+        (
+            "access-control-allow-headers",
+            "Content-Type, Range, If-Range, If-None-Match, Cache-Control, Accept, Payment-Signature",
+        ),
         ("access-control-max-age", "86400"),
         _SERVER,
         *_CORS,

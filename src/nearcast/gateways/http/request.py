@@ -85,7 +85,7 @@ class Request:
 
 def read_request(scope: Scope) -> Request:
     """The request as it came; its query is not read yet."""
-    return Request(scope.method, scope.path, scope.query_string, {}, scope.headers, _is_local(scope))
+    return Request(scope.method, scope.path, scope.query_string, {}, scope.headers, is_local(scope))
 
 
 def checked(request: Request) -> Request:
@@ -114,5 +114,6 @@ def is_loopback(client: str) -> bool:
     return bool((mapped or address).is_loopback)
 
 
-def _is_local(scope: Scope) -> bool:
+def is_local(scope: Scope) -> bool:
+    """Whether a request comes from this machine, and not through a proxy on it."""
     return is_loopback(scope.client) and all(scope.headers.get(name) is None for name in _PROXY_HEADERS)
