@@ -16,7 +16,8 @@ from nearcast.client.finding import Found
 from nearcast.client.spending import Spend
 from nearcast.delivery.http_source import HttpSource
 from nearcast.delivery.peer_source import NAME_DIGITS, PeerSource
-from nearcast.delivery.source import STALL_TIMEOUT_S, Source
+from nearcast.delivery.relay import stall_s
+from nearcast.delivery.source import Source
 from nearcast.delivery.trail import Trail
 from nearcast.errors import NearcastError, RefusedError, StoreError
 from nearcast.payments.budget import Allowance
@@ -39,15 +40,12 @@ class Supply:
         trail: Trail,
         spend: Spend | None,
         rate_of: RateOf,
-        *,
-        stall_timeout_s: float = STALL_TIMEOUT_S,
     ) -> None:
         self._pool = pool
         self._found = found
         self._trail = trail
         self._spend = spend
         self._rate_of = rate_of
-        self._stall_timeout_s = stall_timeout_s
         self._allowance = Allowance(spend.fetch_cap_units if spend is not None else 0)
         self._free: list[Source] = [
             *found.own,
@@ -152,5 +150,5 @@ class Supply:
             offering.address,
             paying=paying,
             trail=self._trail,
-            stall_timeout_s=self._stall_timeout_s,
+            stall_timeout_s=stall_s(self._trail, has_it=offering.has_it),
         )

@@ -14,7 +14,8 @@ NOT_FOUND_S: Final = 5.0  # and so long what nobody had is not looked for; guess
 ROOTS_MAX: Final = 4096  # remembered looks; guess: a minute's of a busy node, about 1 KB each
 FAN_OUT: Final = 8  # peers asked in one look: with three hops at most 8 + 64 + 512 questions for one, if nobody has it
 PATIENCE_S: Final = 0.8  # of a client, client/finding.py; whoever it asks has half of it for asking others
-STALL_S: Final = 1.0  # per relay that may still follow: each gives up on the next before it is given up on itself
+STALL_S: Final = 1.0  # for each relay that may still follow, and one for who has it
+OPENING_S: Final = 10.0  # guess: a deposit is in a block of the rollups that we name within 2 to 6 s
 
 T = TypeVar("T")
 
@@ -32,9 +33,14 @@ def look_s(trail: Trail) -> float:
     return float(PATIENCE_S / 2.0 ** (HOPS_MAX + 1 - trail.hops))
 
 
-def stall_s(onward: Trail) -> float:
-    """How long a source that is asked by this trail may be silent; a client's own is asked with HOPS_MAX: 4 s."""
-    return STALL_S * (1 + onward.hops)
+def stall_s(trail: Trail, *, has_it: bool) -> float:
+    """How long a source that is asked by this trail may be silent; 4 s for a client's own (HOPS_MAX), who has it.
+
+    Each relay gives up on the next one before it is given up on itself. Whoever has to bring it from others (not
+    `has_it`) may have to open a channel first, and so may the next one.
+    """
+    opening_s = 0.0 if has_it else OPENING_S * trail.hops
+    return STALL_S * (1 + trail.hops) + opening_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from nearcast.content.cid import Cid
 from nearcast.content.store import Store
 from nearcast.delivery.events import FetchEvent, LeafVerified, SourceFailed
 from nearcast.delivery.messages import FetchRequest
-from nearcast.delivery.relay import stall_s
 from nearcast.delivery.relay_fetch import Memory, RelayFetch, RelaySession
 from nearcast.delivery.source import Source
 from nearcast.delivery.tasks import in_thread
@@ -80,7 +79,6 @@ class Upstreams:
                 onward,
                 self._spend,
                 lambda name: self._memory.paces.of(name).rate_bytes_per_s,
-                stall_timeout_s=stall_s(onward),
             )
         return await self._supply.more()
 
