@@ -231,6 +231,13 @@ async def begin(
     return channel, paying
 
 
+async def until_refused(world: Payers, paying: ChannelPaying, connection: Connection) -> None:
+    """Make ready until that is an error."""
+    while True:
+        await paying.ready(connection)
+        await world.rpc.head()
+
+
 def run(test: Callable[[Payers], Awaitable[None]], folder: Path) -> None:
     """Run a test in a world of its own; a hang is a failure."""
 

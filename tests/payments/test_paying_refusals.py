@@ -14,6 +14,7 @@ from tests.payments.payees import (
     begin,
     offer_of,
     run,
+    until_refused,
 )
 
 from nearcast.chain.eip712 import keccak
@@ -22,22 +23,13 @@ from nearcast.chain.vouchers import Voucher, sign_voucher
 from nearcast.content.cid import raw_cid
 from nearcast.errors import IntegrityError, NotFoundError, RefusedError, RemoteError, StoreError
 from nearcast.payments.budget import Allowance
-from nearcast.payments.channel_paying import ChannelPaying
 from nearcast.payments.evidence_files import load_raised_price
 from nearcast.payments.messages import Promise, Unwelcome, Welcome
-from nearcast.transport.base import Connection
 
 KIB = 1 << 10
 MIB = 1 << 20
 OTHER_ROOT = raw_cid(keccak(b"another object"))
 STRANGER = Signer(keccak(b"stranger"))
-
-
-async def _until_refused(world: Payers, paying: ChannelPaying, connection: Connection) -> None:
-    """Make ready until that is an error."""
-    while True:
-        await paying.ready(connection)
-        await world.rpc.head()
 
 
 @pytest.mark.parametrize("units", [1, 1000])
@@ -70,7 +62,7 @@ def test_a_payee_that_will_not_be_paid_is_not_asked_again_over_that_connection(t
             _, paying = await begin(world, purse, payee)
             connection = await world.connect(payee)
             with pytest.raises(RefusedError, match="takes no payment on this channel: no credit"):
-                await _until_refused(world, paying, connection)
+                await until_refused(world, paying, connection)
             payee.answer = lambda payee, hello: payee.welcome()
             await paying.ready(await world.connect(payee))
             paying.verified(KIB, PRICE)
@@ -89,7 +81,7 @@ def test_a_payee_that_talks_nonsense_is_refused(tmp_path: Path, said: bytes) -> 
             _, paying = await begin(world, purse, payee)
             connection = await world.connect(payee)
             with pytest.raises(RemoteError, match=r"a peer announced|not a map|a block came"):
-                await _until_refused(world, paying, connection)
+                await until_refused(world, paying, connection)
 
     run(test, tmp_path)
 

@@ -61,8 +61,13 @@ class PayStream:
         """One answer is not wanted any more."""
         await self._write(stop_fields(Stop(nonce)))
 
-    async def listen(self, welcomed: Callable[[Welcome], Awaitable[None]]) -> None:
-        """Hear the payee until the stream is over; `welcomed` may raise RefusedError. Raises StoreError as it does."""
+    async def listen(
+        self, welcomed: Callable[[Welcome], Awaitable[None]], last_words: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Hear the payee until the stream is over; never raises.
+
+        `welcomed` may raise RefusedError. `last_words`: the payee wants no more of us, but what is due is still taken.
+        """
         frames = FrameReader(self._stream.receive)
         try:
             for _ in range(ANSWERS_MAX):
@@ -71,6 +76,9 @@ class PayStream:
                     return
                 await self._hear(frame, welcomed)
             raise RemoteError("the payee talks without end on a payment stream")
+        except RefusedError as error:
+            self.refusal = error
+            await last_words()
         except RemoteError as error:
             self.refusal = error
         except UnavailableError:

@@ -244,9 +244,13 @@ class PayerChannel:
         hello = Hello(self._promising.chain_id, self.config, proof, self._promise)
         stream = await PayStream.open(connection, hello)
         self._streams = [*self._streams[-(STREAMS_MAX - 1) :], stream]
-        self._desk.spawn(stream.listen(self._welcomed))
+        self._desk.spawn(stream.listen(self._welcomed, self._say_last_words))
         self._desk.telemetry.count("pay_streams_opened")
         self._work.beat()  # a promise made meanwhile goes out on the new stream
+
+    async def _say_last_words(self) -> None:
+        with suppress(StoreError):  # every download is told
+            await self.settle()
 
     async def _welcomed(self, welcome: Welcome) -> None:
         """The payee's newest voucher: one of ours, or it is a liar. RefusedError."""
