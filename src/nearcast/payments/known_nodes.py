@@ -1,8 +1,9 @@
 """The registry's nodes by their endpoint id: whom this node may pay, and what it knows of whom it meets.
 
-The last reading answers at once; it is renewed when it is old, or when somebody asks for a node that is not in it. When
-the chain does not answer, the last reading stays good: a node that left the registry meanwhile is paid for what it
-delivers and for no more than that, so an old reading risks no money, only a better choice.
+The last reading answers at once, also the one of an earlier run; it is renewed beside that when it is old. Whoever asks
+for a node that is not in it waits for a renewal. When the chain does not answer, the last reading stays good: a node
+that left the registry meanwhile is paid for what it delivers and for no more than that, so an old reading risks no
+money, only a better choice.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from nearcast.telemetry import Telemetry
 
 REFRESH_S = 300.0  # a reading's age; guess: nodes come and go by the hour, and a renewal costs one question
 MISSING_REFRESH_S = 15.0  # for the sake of a stranger, so often at most: strangers must not make us ask a chain
-LOAD_S_MAX = 5.0  # whoever waits for a renewal waits so long; the first one of a large registry goes on behind
+LOAD_S_MAX = 5.0  # for a renewal nobody waits longer; the first one of a large registry goes on behind
 
 
 class Directory(Protocol):
@@ -56,25 +57,22 @@ class KnownNodes:
         wanted = set(endpoint_ids)
         if not self._has_read:
             self._keep(await in_thread(self._directory.cached))
-        if self._is_due(is_stranger=bool(wanted - self._by_endpoint.keys())):
-            await self._renew()
+        strangers = wanted - self._by_endpoint.keys()
+        if self._is_due(is_stranger=bool(strangers)):
+            self._tried_s = self._clock.monotonic_s()
+            self._loading = self._tasks.create_task(self._load())
+        if strangers and self._loading is not None:
+            await asyncio.wait([self._loading], timeout=LOAD_S_MAX)
         found = {each: self._by_endpoint[each] for each in wanted & self._by_endpoint.keys()}
         return {each: node for each, node in found.items() if node.active}
 
     def _is_due(self, *, is_stranger: bool) -> bool:
         now_s = self._clock.monotonic_s()
         if self._loading is not None:
-            return is_stranger
+            return False
         if self._tried_s is not None and now_s - self._tried_s < MISSING_REFRESH_S:
             return False
         return is_stranger or self._loaded_s is None or now_s - self._loaded_s >= REFRESH_S
-
-    async def _renew(self) -> None:
-        """Wait for a renewal, but not for ever; callers share one."""
-        if self._loading is None:
-            self._tried_s = self._clock.monotonic_s()
-            self._loading = self._tasks.create_task(self._load())
-        await asyncio.wait([self._loading], timeout=LOAD_S_MAX)
 
     async def _load(self) -> None:
         try:
