@@ -52,6 +52,11 @@ class PayStream:
     def lives(self) -> bool:
         return not self.is_over and not self.connection.is_closed
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the payee said no, and would say it again over this connection."""
+        return self.refusal is not None and not self.connection.is_closed
+
     async def send(self, promise: Promise) -> None:
         """A voucher. A stream that cannot take it is over."""
         if await self._write(promise_fields(promise)):

@@ -123,7 +123,7 @@ class PayerChannel:
         if self.retired is not None:
             raise RefusedError(f"the channel is not paid from any more: {self.retired}")
         async with self._opening:
-            self._streams = [stream for stream in self._streams if stream.lives or stream.refusal is not None]
+            self._streams = [stream for stream in self._streams if stream.lives or stream.is_refused]
             for stream in self._streams:
                 if stream.connection is connection:
                     if stream.refusal is not None:
