@@ -264,6 +264,29 @@ def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
     in_shop(after, tmp_path)
 
 
+def test_what_was_forgiven_is_not_owed_after_a_restart_either(tmp_path: Path) -> None:
+    payer = Payer(1)
+
+    async def before(shop: Shop) -> None:
+        customer, end = await greeted(shop, payer)
+        with opened(customer, end) as tab:
+            tab.deliver(MIB)
+        with opened(customer, end, OTHER) as tab:
+            assert tab.may_send(MIB)
+            tab.deliver(1 << 16)
+
+    async def after(shop: Shop) -> None:
+        customer, _ = await greeted(shop, payer)
+        assert customer.account.delivered_parts == PRICE << 16
+        assert customer.account.forgiven_parts == PRICE * MIB
+        await customer.pay(payer.promise(1))
+        sales = {sale.key.root: sale.paid_parts for sale in shop.ledger.sales()}
+        assert sales == {str(ROOT): 0, str(OTHER): PRICE << 16, "": (1 << PART_BITS) - (PRICE << 16)}
+
+    in_shop(before, tmp_path)
+    in_shop(after, tmp_path)
+
+
 def test_what_was_delivered_is_on_disk_soon_and_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voucher_writer, "SALES_PAUSE_S", 0.01)
 

@@ -13,7 +13,11 @@ async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs)
 
     What is being written when its task is cancelled is written to its end, by nobody behind anybody's back.
     """
-    future = asyncio.get_running_loop().run_in_executor(None, lambda: function(*args, **kwargs))
+    return await to_its_end(asyncio.get_running_loop().run_in_executor(None, lambda: function(*args, **kwargs)))
+
+
+async def to_its_end(future: asyncio.Future[R]) -> R:
+    """What a thread is working on, with the same promise."""
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

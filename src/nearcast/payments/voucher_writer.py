@@ -6,13 +6,14 @@ newest is written, since it is worth all of them. So the disk never sets how man
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from nearcast.errors import StoreError
 from nearcast.payments.earned import EarnedLedger
 from nearcast.payments.earned_rows import EarnedChannel, Sale
-from nearcast.payments.tasks import in_thread
+from nearcast.payments.tasks import to_its_end
 from nearcast.telemetry import Telemetry
 
 SALES_PAUSE_S: Final = 2.0  # how old what was delivered may get before it is on disk; guess: no money is in it
@@ -68,12 +69,14 @@ class VoucherWriter:
 
     async def run(self) -> None:
         """Write until cancelled, then write what is left."""
-        try:
-            while True:
-                await self._until_due()
-                await self._write()
-        finally:
-            self._write_last()
+        # A thread of its own: those that all share may be busy for minutes, with files that somebody imports.
+        with ThreadPoolExecutor(1, thread_name_prefix="vouchers") as thread:
+            try:
+                while True:
+                    await self._until_due()
+                    await self._write(thread)
+            finally:
+                self._write_last()
 
     async def _until_due(self) -> None:
         try:
@@ -82,11 +85,12 @@ class VoucherWriter:
         except TimeoutError:
             return
 
-    async def _write(self) -> None:
+    async def _write(self, thread: Executor) -> None:
+        loop = asyncio.get_running_loop()
         entries = self._in_hand = self._take()
         while self._in_hand:
             try:
-                await in_thread(self._record)
+                await to_its_end(loop.run_in_executor(thread, self._record))
             except StoreError as error:
                 self._failed(error)
                 await self._sleep(RETRY_S)
