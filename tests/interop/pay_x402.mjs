@@ -1,5 +1,6 @@
 // Buys pages with x402's own client (@x402/fetch, @x402/evm, viem), as its documents say. Takes a wish on stdin:
-// {"url", "key", "network", "asset", "price", "pages", "rpc"?, "refund"?}; says what came of it.
+// {"url", "key", "network", "asset", "price", "pages", "rpc"?, "refund"?, "headers"?}; says what came of it.
+import { createHash } from "node:crypto";
 import { decodePaymentResponseHeader, wrapFetchWithPayment, x402Client } from "@x402/fetch";
 import { toClientEvmSigner } from "@x402/evm";
 import { BatchSettlementEvmScheme } from "@x402/evm/batch-settlement/client";
@@ -19,9 +20,12 @@ const pay = wrapFetchWithPayment(fetch, client);
 
 const pages = [];
 for (let number = 0; number < wish.pages; number++) {
-  const response = await pay(wish.url);
+  const response = await pay(wish.url, { headers: wish.headers?.[number] ?? {} });
   const header = response.headers.get("PAYMENT-RESPONSE");
-  pages.push({ status: response.status, text: await response.text(), receipt: header ? decodePaymentResponseHeader(header) : null });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const receipt = header ? decodePaymentResponseHeader(header) : null;
+  pages.push({ status: response.status, text: bytes.length < 1000 ? bytes.toString() : "", sha256, receipt });
 }
 const refund = wish.refund ? await scheme.refund(wish.url) : null;
 console.log(JSON.stringify({ payer: account.address, pages, refund }));

@@ -1,6 +1,8 @@
-"""x402's JavaScript client (@x402/fetch with @x402/evm) pays our server, unmodified."""
+"""x402's JavaScript client (@x402/fetch with @x402/evm) pays our server, and a node's own gateway, unmodified."""
 
 import asyncio
+import hashlib
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from tests.chain.devchains import Rpc, engine, running
 from tests.chain.paid_server import NETWORK, PAGE, Shop, selling
+from tests.gateways.selling import selling as selling_node
 from tests.interop.programs import javascript
 
 from nearcast.chain.abi import contract
@@ -81,5 +84,28 @@ def test_a_new_process_finds_the_channel_of_the_old_one(rpc: Rpc, tmp_path: Path
             assert charged(said["pages"][0]) == 3 * PRICE
             assert rpc("eth_blockNumber") == height
             assert balance(rpc, PAYER) == START - DEPOSIT
+
+    asyncio.run(run())
+
+
+def test_it_buys_a_file_and_a_range_from_a_gateway(rpc: Rpc, tmp_path: Path) -> None:
+    """Files of 1 MiB at PRICE; the node sends the deposit, and claims what it earned."""
+    data = os.urandom(1 << 20)
+    film = tmp_path / "film.bin"
+    film.write_bytes(data)
+
+    async def run() -> None:
+        async with selling_node(rpc.url, tmp_path, 1024 * PRICE) as shop:
+            wish: dict[str, Any] = {"url": shop.url + shop.share(film), "key": f"0x{ACCOUNTS[PAYER].secret.hex()}"}
+            wish |= {"network": NETWORK, "asset": f"0x{TOKEN.hex()}", "price": str(PRICE), "pages": 3}
+            wish["headers"] = [{}, {"Range": "bytes=500-1523"}, {"Range": "bytes=-1"}]
+            said = await asyncio.to_thread(javascript, "pay_x402.mjs", wishes=wish, packages=PACKAGES)
+            assert [page["status"] for page in said["pages"]] == [200, 206, 206], said
+            expected = [hashlib.sha256(part).hexdigest() for part in (data, data[500:1524], data[-1:])]
+            assert [page["sha256"] for page in said["pages"]] == expected
+            assert [charged(page) for page in said["pages"]] == [PRICE, PRICE + 10, PRICE + 11]
+            assert balance(rpc, PAYER) == START - DEPOSIT
+            await shop.claim_and_settle()
+            assert balance(rpc, SELLER) == START + PRICE + 11
 
     asyncio.run(run())

@@ -79,7 +79,7 @@ def payment_response(error: PaymentRequiredError, request: Request) -> Response:
     """402: a page for people, x402's own JSON for everybody else."""
     header = (REQUIRED_HEADER, encoded(error.required))
     if request.accepts("text/html") and request.header(PAYMENT_HEADER) is None:
-        page = payment_page(error.sale.root, error.sale.size_bytes, error.price_units_per_gib)
+        page = payment_page(request.path, error.sale.size_bytes, error.price_units_per_gib)
         content_type, body = "text/html; charset=utf-8", page
     else:
         content_type, body = "application/json", json.dumps(error.required) + "\n"

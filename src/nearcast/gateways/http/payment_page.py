@@ -1,8 +1,8 @@
 """The page that a browser shows for 402: what it costs, how to pay, and how to read it for nothing."""
 
 from html import escape
+from shlex import quote
 
-from nearcast.content.cid import Cid
 from nearcast.gateways.http.page import page, size_text
 from nearcast.payments.credit import cost_units
 
@@ -10,8 +10,9 @@ HEADLINE = "This node asks for payment"
 _UNITS_PER_USDC = 10**6
 
 
-def payment_page(root: Cid, size_bytes: int, price_units_per_gib: int) -> str:
-    """A whole page about one request."""
+def payment_page(path: str, size_bytes: int, price_units_per_gib: int) -> str:
+    """A whole page about one request; `path` is /ipfs/CID, perhaps with names behind it."""
+    content = escape(quote(path.removeprefix("/ipfs/").rstrip("/")))
     cost = usdc_text(cost_units(size_bytes, price_units_per_gib))
     price = usdc_text(price_units_per_gib)
     body = f"""<main class="error">
@@ -22,10 +23,10 @@ no wallet, so it cannot pay.</p>
 <h2>Read it for nothing</h2>
 <p>The bytes are the same wherever they come from: their name is the hash of them. A Nearcast node of your own asks
 everybody who has them, and takes them where they are free:</p>
-<pre>nearcast get --free {escape(str(root))}</pre>
+<pre>nearcast get --free {content}</pre>
 <h2>Pay for it</h2>
 <p>With a wallet, the same node pays as the bytes arrive, and only for bytes that are right:</p>
-<pre>nearcast get {escape(str(root))}</pre>
+<pre>nearcast get {content}</pre>
 <p>Programs with an x402 client (<code>x402</code> for Python, <code>@x402/fetch</code> for JavaScript) can ask this
 very address; a range costs only its bytes.</p>
 </main>"""
