@@ -21,6 +21,7 @@ from nearcast.cli import (
     cat,
     channel,
     devchain,
+    earnings,
     failure,
     get,
     govern,
@@ -32,16 +33,18 @@ from nearcast.cli import (
     pin,
     rm,
     share,
+    spending,
     status,
     up,
     wallet,
+    watchtower,
 )
 from nearcast.cli.options import ConfigFile, DataDir, Json, Quiet
 from nearcast.cli.plainhelp import PlainGroup
 from nearcast.errors import NearcastError, UsageError
 
 _CONTENT = (share, get, add, cat, ls, pin, rm, car, backend, up, status, identity)
-_CHAIN = (wallet, node_command, channel, blacklist, origin, govern, devchain)
+_CHAIN = (wallet, node_command, channel, earnings, spending, watchtower, blacklist, origin, govern, devchain)
 _COMMANDS = (*_CONTENT, *_CHAIN)  # the order of --help
 
 

@@ -92,7 +92,7 @@ class Settler:
     async def claim_now(self) -> list[ClaimReceipt]:
         """Claim everything that there is, whatever the gas. Raises ChainError, UnavailableError and StoreError."""
         async with self._claiming:
-            return await self._claim(self._everything)
+            return await self._claim(self.everything)
 
     async def look(self) -> View:
         """Ask the chain once. Raises ChainError, UnavailableError and StoreError."""
@@ -126,7 +126,8 @@ class Settler:
             unsettled_units=view.unsettled_units,
         )
 
-    def _everything(self, view: View) -> Decision:
+    def everything(self, view: View) -> Decision:
+        """What `claim_now` would claim."""
         price_wei, unsettled_units = view.gas_price_wei, view.unsettled_units
         return all_of(self._sound(view.rows), self._rules, gas_price_wei=price_wei, unsettled_units=unsettled_units)
 
@@ -182,12 +183,18 @@ class Settler:
         return done
 
     def _calls(self, rows: Sequence[Row], *, settles: bool) -> list[Call]:
-        """Claim and settle; or, should the token not pay the receiver out, claim alone."""
-        claims = [row.claim() for row in rows]
-        alone = self._tools.settlement.claim(claims)
+        """Claim and settle; or, should the token not pay a receiver out, claim alone.
+
+        Channels may still pay an operator that this node had before.
+        """
+        settlement = self._tools.settlement
+        alone = settlement.claim([row.claim() for row in rows])
         if not settles:
             return [alone]
-        return [self._tools.settlement.claim_and_settle(claims, self._terms.receiver, self._terms.token), alone]
+        payees = sorted(
+            {(self._terms.receiver, self._terms.token), *((r.config.receiver, r.config.token) for r in rows)}
+        )
+        return [settlement.multicall([alone, *(settlement.settle(*payee) for payee in payees)]), alone]
 
     def _settle(self) -> Call:
         return self._tools.settlement.settle(self._terms.receiver, self._terms.token)
@@ -235,11 +242,13 @@ class Settler:
             self._on_withdrawal(channel_id)
 
     def _sound(self, rows: Sequence[Row]) -> list[Row]:
-        """Those that the contract would take: rightly signed, and not refused before as they are."""
+        """Those that the contract would take from us: rightly signed, and not refused before as they are."""
+        claimer = self._tools.sender.address
         return [
             row
             for row in rows
             if row.claimable_units
+            and claimer in (row.config.receiver, row.config.receiver_authorizer)
             and self._held_back.get(row.channel_id) != (row.units, row.state.claimed_units)
             and verify_voucher(
                 self._terms.domain, Voucher(row.channel_id, row.units), row.signature, row.config.voucher_signer
