@@ -288,11 +288,12 @@ async def walk_over(source: HttpSource, want: NodesWanted) -> list[Cid]:
     walk = NodeWalk(want.root, want.path, shallow=want.shallow)
     order: list[Cid] = []
 
-    async def take(data: bytes) -> None:
+    async def take(data: bytes) -> bool:
         assert walk.expected is not None
         check_block(walk.expected, data)
         order.append(walk.expected)
         walk.accept(data)
+        return True
 
     await source.nodes(want, take)
     assert walk.expected is None

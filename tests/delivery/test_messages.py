@@ -22,6 +22,7 @@ from nearcast.delivery.messages import (
     ProbeRequest,
     Refusal,
     SignedOffer,
+    Wait,
     answer_fields,
     holdings_fields,
     parse_answer,
@@ -53,9 +54,9 @@ def test_requests_survive_the_wire(request_said: FetchRequest | ProbeRequest) ->
 
 @pytest.mark.parametrize(
     "answer",
-    [Offer(0), PRICED, Refusal("price", "dear"), MissingLeaf(LEAF, 5), End("unpaid", ""), End("done", "")],
+    [Offer(0), PRICED, Refusal("price", "dear"), MissingLeaf(LEAF, 5), Wait(), End("unpaid", ""), End("done", "")],
 )
-def test_answers_survive_the_wire(answer: Offer | Refusal | MissingLeaf | End) -> None:
+def test_answers_survive_the_wire(answer: Offer | Refusal | MissingLeaf | Wait | End) -> None:
     assert parse_answer(over_the_wire(answer_fields(answer))) == answer
 
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,10 +16,13 @@ from nearcast.content.directory import build_directory
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.nodes import Entry
 from nearcast.content.store import Store
+from nearcast.delivery.answer import Listed
+from nearcast.delivery.charging import Charging
 from nearcast.delivery.fetch import Fetcher, FetchEvent
 from nearcast.delivery.messages import Offer, answer_fields
 from nearcast.delivery.peer_source import PeerSource
-from nearcast.delivery.serve import ServeGate, ServePolicy, serve_connection
+from nearcast.delivery.serve import Relaying, ServeGate, ServePolicy, serve_connection
+from nearcast.delivery.upstream import Upstream
 from nearcast.errors import NearcastError, UnavailableError
 from nearcast.keys import Identity, new_identity
 from nearcast.telemetry import Telemetry
@@ -144,9 +147,7 @@ class World:
         self.network = MemoryNetwork()
 
     def store(self, name: str, quota_bytes: int = 1 << 30) -> Store:
-        folder = self._folder / name
-        folder.mkdir(exist_ok=True)
-        store = Store.open(folder, quota_bytes=quota_bytes, clock=SystemClock())
+        store = Store.open(self.folder(name), quota_bytes=quota_bytes, clock=SystemClock())
         self._stores.append(store)
         self._stack.callback(self.close_store, store)
         return store
@@ -177,6 +178,9 @@ class World:
         endpoint: Endpoint | None = None,
         gate: ServeGate | None = None,
         slow_reader_s: float = 5.0,
+        charging: Charging | None = None,
+        listed: Listed | None = None,
+        upstream: Upstream | None = None,
     ) -> Peer:
         """An honest node."""
         peer = Peer(self.store(name), endpoint or self.endpoint(), Telemetry())
@@ -185,7 +189,16 @@ class World:
         async def serve(connection: Connection) -> None:
             peer.connections.append(connection)
             await serve_connection(
-                connection, peer.store, policy, peer.telemetry, SystemClock(), gate=gate, slow_reader_s=slow_reader_s
+                connection,
+                peer.store,
+                policy,
+                peer.telemetry,
+                SystemClock(),
+                gate=gate,
+                slow_reader_s=slow_reader_s,
+                charging=charging,
+                listed=listed,
+                relaying=None if upstream is None else Relaying(upstream, peer.endpoint.endpoint_id),
             )
 
         self._accept(peer.endpoint, serve)
@@ -222,6 +235,21 @@ class World:
                 self._tasks.append(self._group.create_task(serve(connection)))
 
         self._tasks.append(self._group.create_task(accept()))
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that ends with the world."""
+        task = self._group.create_task(coroutine)
+        self._tasks.append(task)
+        return task
+
+    def enter(self, context: AbstractContextManager[T]) -> T:
+        """Left when the world ends."""
+        return self._stack.enter_context(context)
+
+    def folder(self, name: str) -> Path:
+        folder = self._folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def end(self) -> None:
         for task in self._tasks:

@@ -37,10 +37,15 @@ Listed: TypeAlias = Callable[[Cid], bool]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Frames to be written at once. `content_bytes`: the blocks' own bytes, which are what is paid for."""
+    """Frames to be written at once. `content_bytes`: the blocks' own bytes, which are what is paid for.
+
+    `is_courtesy`: they are leaves behind the nodes, which may as well be asked for. The other side cannot pay for them
+    before it has heard the end, so nobody may wait until they are paid.
+    """
 
     data: bytes
     content_bytes: int
+    is_courtesy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +78,30 @@ class Answer:
         self._listed = listed
         self.brings = brings
         self.content_bytes_max = ALL_BYTES
+        self._is_inline = False
         self.reason = "error"
         self.sent_bytes = 0  # counted by whoever sends
 
     def pieces(self) -> Iterator[Piece | Gap]:
         """The answer's bytes after the offer, ready to be written."""
         parts: list[bytes] = []
-        size_bytes, content_bytes, enough_bytes = 0, 0, PIECE_BYTES_FIRST
+        size_bytes, content_bytes, enough_bytes, is_courtesy = 0, 0, PIECE_BYTES_FIRST, True
         for frame in self._frames():
             block_bytes = len(frame[1]) if not isinstance(frame, Gap) and len(frame) > 1 else 0
             if parts and (isinstance(frame, Gap) or content_bytes + block_bytes > self.content_bytes_max):
-                yield Piece(b"".join(parts), content_bytes)
-                parts, size_bytes, content_bytes, enough_bytes = [], 0, 0, PIECE_BYTES
+                yield Piece(b"".join(parts), content_bytes, is_courtesy)
+                parts, size_bytes, content_bytes, enough_bytes, is_courtesy = [], 0, 0, PIECE_BYTES, True
             if isinstance(frame, Gap):
                 yield frame
                 continue
             parts += frame
             size_bytes += sum(map(len, frame))
             content_bytes += block_bytes
+            is_courtesy = is_courtesy and self._is_inline
             if size_bytes >= enough_bytes:
-                yield Piece(b"".join(parts), content_bytes)
-                parts, size_bytes, content_bytes, enough_bytes = [], 0, 0, PIECE_BYTES
-        yield Piece(b"".join(parts), content_bytes)
+                yield Piece(b"".join(parts), content_bytes, is_courtesy)
+                parts, size_bytes, content_bytes, enough_bytes, is_courtesy = [], 0, 0, PIECE_BYTES, True
+        yield Piece(b"".join(parts), content_bytes, is_courtesy)
 
     def _frames(self) -> Iterator[Frame | Gap]:
         """Frames in parts, so that a large block is copied once, into its piece."""
@@ -134,12 +141,15 @@ class Answer:
                     raise
                 yield Gap()
                 data = self._store.get_block(walk.expected)
-            walk.accept(data)
-            if walk.accepted > request.skip:
+            if (
+                walk.accepted >= request.skip
+            ):  # before it is walked: a block without the asked entry is the proof of that
                 yield block_header(len(data)), data
+            walk.accept(data)
         if request.want == "all":
             yield from self._files(walk, ALL_BYTES)
         elif request.inline_bytes:
+            self._is_inline = True
             with suppress(MissingBlockError):  # leaves behind the nodes are a courtesy: what is not here is left out
                 yield from self._files(walk, min(request.inline_bytes, INLINE_BYTES_MAX))
 

@@ -15,6 +15,7 @@ from nearcast.delivery.messages import (
     MissingLeaf,
     Offer,
     Refusal,
+    Wait,
     parse_answer,
     request_fields,
 )
@@ -35,6 +36,7 @@ from nearcast.transport.pool import ConnectionPool
 from nearcast.wire import decode_message, encode_message
 
 STOP_CODE = 1  # "not wanted any more", to the other side's transport
+WAITS_MAX = 64  # one after the other, without a block between them; an honest peer sends one
 DRAIN_S = 2.0  # for what a peer that was told to stop has sent already; guess: a window of 64 MiB at 32 MB/s
 
 
@@ -69,13 +71,10 @@ class Asked:
         """The next block, or a leaf that the peer lacks; None after the last. Raises what a bad end means."""
         try:
             async with asyncio.timeout_at(self._deadline_s):
-                is_block, payload = await self._next_frame()
+                answer = await self._next_answer()
         except TimeoutError:
             return None
-        if is_block:
-            return payload
-        answer = parse_answer(decode_message(payload))
-        if isinstance(answer, MissingLeaf):
+        if isinstance(answer, bytes | MissingLeaf):
             return answer
         if isinstance(answer, End):
             if answer.reason == "done" or (answer.reason == "stopped" and self.is_given_up):
@@ -156,7 +155,7 @@ class Asked:
         finally:
             await stream.receive.stop(STOP_CODE)
 
-    def _accepted(self, answer: Offer | Refusal | MissingLeaf | End) -> int:
+    def _accepted(self, answer: Offer | Refusal | MissingLeaf | Wait | End) -> int:
         """The price of an offer that is as it should be, in units per GiB."""
         if isinstance(answer, Refusal | End):
             raise error_of(answer)
@@ -168,9 +167,17 @@ class Asked:
             raise RefusedError("it asks for money where none was offered")
         return PRICE_FREE
 
-    async def _next_frame(self) -> tuple[bool, bytes]:
+    async def _next_answer(self) -> bytes | Offer | Refusal | MissingLeaf | End:
+        """The next frame that says something."""
         assert self._frames is not None
-        return await self._frames.next()
+        for _ in range(WAITS_MAX):
+            is_block, payload = await self._frames.next()
+            if is_block:
+                return payload
+            answer = parse_answer(decode_message(payload))
+            if not isinstance(answer, Wait):
+                return answer
+        raise RemoteError("it only says that one has to wait")
 
 
 def error_of(answer: Refusal | End) -> NearcastError:

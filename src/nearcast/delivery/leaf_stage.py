@@ -18,7 +18,7 @@ from nearcast.delivery.layout import Layout
 from nearcast.delivery.plan import Plan, Run
 from nearcast.delivery.roster import Roster
 from nearcast.delivery.source import Source
-from nearcast.delivery.tasks import in_thread, leading_error
+from nearcast.delivery.tasks import in_thread, leading_error, raise_if_cancelled
 from nearcast.errors import (
     IntegrityError,
     LimitError,
@@ -124,6 +124,7 @@ class LeafStage:
                 if not (isinstance(error, UnavailableError) and gave_something):
                     self._roster.fail(source.name, error)
                     return
+                raise_if_cancelled()  # while the group was waiting for its last ones to be drained
                 self._plan.join(source.name, self._roster.paces.of(source.name))
 
     async def _request_on_and_on(self, source: Source) -> None:

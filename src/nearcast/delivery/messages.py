@@ -8,6 +8,7 @@ One bidirectional stream carries one request. Everything said is a message frame
              "channel", "max_price", "hops", "trail"}
             <- {"ok": true, "price", "offer", "signature"} or {"ok": false, "reason", "text"}
             <- block frames; in "leaves" a leaf that is not there is {"missing": [cid, index]} in its place
+            <- {"wait": true} between them: nothing follows before something else has happened (a payment, an arrival)
             <- {"end": reason, "text"}
 
 Whoever pays names the channel and the most that it pays for a GiB; the money itself travels on a stream of its own
@@ -144,6 +145,11 @@ class MissingLeaf:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """The answer goes on later. Whoever reads blocks together with what follows them has all of them now."""
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     reason: EndReason
     text: str
@@ -228,7 +234,7 @@ def parse_holdings(value: Any, count: int) -> list[Holding]:
     return [_holding(map_of(item)) for item in items]
 
 
-def answer_fields(answer: Offer | Refusal | MissingLeaf | End) -> dict[str, Any]:
+def answer_fields(answer: Offer | Refusal | MissingLeaf | Wait | End) -> dict[str, Any]:
     """What the serving side says during a fetch, as a message's value."""
     match answer:
         case Offer():
@@ -237,6 +243,8 @@ def answer_fields(answer: Offer | Refusal | MissingLeaf | End) -> dict[str, Any]
             return {"ok": False, "reason": answer.reason, "text": answer.text[:TEXT_CHARACTERS_MAX]}
         case MissingLeaf():
             return {"missing": [answer.cid.to_bytes(), answer.index]}
+        case Wait():
+            return {"wait": True}
         case End():
             return {"end": answer.reason, "text": answer.text[:TEXT_CHARACTERS_MAX]}
 
@@ -245,8 +253,8 @@ def _signed_fields(signed: SignedOffer | None) -> dict[str, Any]:
     return {} if signed is None else {"offer": signed.offer.as_fields(), "signature": signed.signature}
 
 
-def parse_answer(value: Any) -> Offer | Refusal | MissingLeaf | End:
-    """What the serving side said. Raises RemoteError when it is none of the four."""
+def parse_answer(value: Any) -> Offer | Refusal | MissingLeaf | Wait | End:
+    """What the serving side said. Raises RemoteError when it is none of the five."""
     fields = map_of(value)
     if fields.get("ok") is True:
         return _offer(fields)
@@ -257,6 +265,8 @@ def parse_answer(value: Any) -> Offer | Refusal | MissingLeaf | End:
         if len(item) != 2:
             raise RemoteError("the field 'missing' is not a CID and an index")
         return MissingLeaf(cid_of(item[0]), integer_of(item[1], "missing", LEAVES_MAX))
+    if fields.get("wait") is True:
+        return Wait()
     return End(choice_of(fields.get("end"), "end", _REASONS), text_of(fields.get("text", "")))
 
 

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.content.store import Store
-from nearcast.delivery.answer import ALL_BYTES, Answer, Gap, Listed
+from nearcast.delivery.answer import ALL_BYTES, Answer, Gap, Listed, Piece
 from nearcast.delivery.charging import Bill, Charging, Tab
 from nearcast.delivery.messages import (
     PRICE_FREE,
@@ -23,6 +23,7 @@ from nearcast.delivery.messages import (
     MissingLeaf,
     Offer,
     Refusal,
+    Wait,
     answer_fields,
 )
 from nearcast.delivery.tasks import in_thread
@@ -108,7 +109,7 @@ class Serving:
             stat = None
         return 0 if stat is None else stat.size_bytes
 
-    async def say(self, stream: Stream, answer: Offer | Refusal | MissingLeaf | End) -> None:
+    async def say(self, stream: Stream, answer: Offer | Refusal | MissingLeaf | Wait | End) -> None:
         await self.write(stream, encode_message(answer_fields(answer)))
 
     async def write(self, stream: Stream, data: bytes) -> None:
@@ -192,7 +193,7 @@ class Sending:
                 answer.content_bytes_max = bill.piece_bytes()
             ahead = loop.run_in_executor(None, next, pieces, None)
             try:
-                end = None if tab is None else await self._room(tab, piece.content_bytes)
+                end = None if tab is None else await self._room(tab, piece)
                 if end is None:
                     await self._serving.write(self._stream, piece.data)
             finally:
@@ -204,10 +205,14 @@ class Sending:
             answer.sent_bytes += len(piece.data)
             piece = ahead.result()
 
-    async def _room(self, tab: Tab, size_bytes: int) -> End | None:
-        """Put so many bytes on the tab, as soon as there is credit for them. Why they may not leave, if so."""
-        charging = self._serving.charging
+    async def _room(self, tab: Tab, piece: Piece) -> End | None:
+        """Put a piece on the tab, as soon as there is credit for it. Why it may not leave, if so."""
+        charging, size_bytes = self._serving.charging, piece.content_bytes
         assert charging is not None
+        if size_bytes and not tab.may_send(size_bytes):
+            if piece.is_courtesy and not tab.is_stopped:
+                return End("done", "")
+            await self._serving.say(self._stream, Wait())
         while not tab.is_stopped:
             if not size_bytes or tab.may_send(size_bytes):
                 tab.deliver(size_bytes)
@@ -223,6 +228,7 @@ class Sending:
 
     async def _bring(self, session: UpstreamSession, gap: Gap) -> None:
         """Wait for what is missing. What cannot be brought is missing, and so is what follows it."""
+        await self._serving.say(self._stream, Wait())
         try:
             if gap.leaf is None:
                 await session.nodes()
