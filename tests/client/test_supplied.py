@@ -1,0 +1,96 @@
+"""A fetch goes on with the next ones where the first ones failed, and asks nobody in vain."""
+
+from pathlib import Path
+
+import pytest
+from tests.delivery.world import Reader, file_dag, keep_file, keep_tree, noise, run, world
+
+from nearcast.client.supplied import fetch_supplied
+from nearcast.content.reader import read_range
+from nearcast.delivery.events import Wanted
+from nearcast.delivery.source import Source
+from nearcast.errors import NearcastError, NotFoundError, RefusedError, UnavailableError
+
+FILM = noise(3 << 20)
+NOBODY = RefusedError("nobody gives it for free")
+
+
+class FakeSupply:
+    """First `free`, then `payees` one by one."""
+
+    def __init__(self, free: list[Source], *payees: Source) -> None:
+        self._free = free
+        self._payees = list(payees)
+        self.asked = 0
+
+    def free(self) -> list[Source]:
+        return self._free
+
+    async def more(self) -> list[Source]:
+        self.asked += 1
+        return [self._payees.pop(0)] if self._payees else []
+
+    def nobody(self) -> NearcastError:
+        return NOBODY
+
+
+async def fetch(reader: Reader, wanted: Wanted, supply: FakeSupply) -> None:
+    await fetch_supplied(reader.fetcher, reader.store, wanted, supply, reader.events.append)
+
+
+def test_what_is_here_needs_nobody(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            reader, supply = place.reader(), FakeSupply([])
+            await fetch(reader, Wanted(keep_file(reader.store, FILM).root), supply)
+            assert not supply.asked, "so nobody is paid for it"
+
+    run(main())
+
+
+def test_when_those_who_are_free_lack_it_the_next_ones_are_asked(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            reader, empty, gone, holder = place.reader(), place.peer("empty"), place.peer("gone"), place.peer("holder")
+            root = keep_file(holder.store, FILM).root
+            await gone.die()
+            supply = FakeSupply([reader.source(empty)], reader.source(gone), reader.source(holder))
+            await fetch(reader, Wanted(root), supply)
+            assert b"".join(read_range(reader.store.get_block, root, 0, len(FILM))) == FILM
+            assert supply.asked == 2
+
+    run(main())
+
+
+def test_with_nobody_at_all_the_supply_says_why(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            with pytest.raises(RefusedError) as refused:
+                await fetch(place.reader(), Wanted(file_dag(FILM).root), FakeSupply([]))
+            assert refused.value is NOBODY
+
+    run(main())
+
+
+def test_with_some_who_failed_it_is_their_failure_that_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            reader, gone = place.reader(), place.peer("gone")
+            await gone.die()
+            with pytest.raises(UnavailableError, match=gone.name):
+                await fetch(reader, Wanted(file_dag(FILM).root), FakeSupply([reader.source(gone)]))
+
+    run(main())
+
+
+def test_for_a_path_that_the_content_does_not_have_nobody_else_is_asked(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            reader, holder = place.reader(), place.peer("holder")
+            root = keep_tree(holder.store, {"film": FILM})
+            supply = FakeSupply([reader.source(holder)], reader.source(holder))
+            with pytest.raises(NotFoundError):
+                await fetch(reader, Wanted(root, "no/such/path"), supply)
+            assert not supply.asked
+
+    run(main())
