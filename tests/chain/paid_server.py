@@ -1,14 +1,13 @@
 """A web server that sells a page for vouchers of an x402 channel, built on `nearcast.chain` and nothing of x402's.
 
+Unlike a node's gateway (tests/gateways/test_payment_x402.py) it gives refunds, so that they are tried on our contract.
+
 It speaks HTTP 402 with the scheme `batch-settlement` (x402 version 2): the first request brings a deposit signed by the
 payer, which the server sends to the chain itself; every later one a voucher; at the end claim and settle go to the
 chain in one transaction, and a refund gives the payer back what is left. State is in memory: it is for tests.
 """
 
 import asyncio
-import base64
-import binascii
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,15 +37,11 @@ from nearcast.chain.vouchers import (
     verify_voucher,
 )
 from nearcast.errors import ChainError, RemoteError
+from nearcast.gateways.http.payment_messages import BAD_PAYMENT, SCHEME, STALE, decoded_payment, encoded
 
-SCHEME: Final = "batch-settlement"
 NETWORK: Final = f"eip155:{CHAIN_ID}"
 WITHDRAW_DELAY_S: Final = 86_400
 AUTHORIZATION_S: Final = 300  # how long a deposit's signature is to be good for
-HEADER_SIZE_MAX: Final = 16_384
-# The two errors after which a client of x402 takes the channel's state from the answer and tries again.
-STALE: Final = "invalid_batch_settlement_evm_cumulative_amount_mismatch"
-REFUSED: Final = "invalid_batch_settlement_evm_voucher_payload"
 PAGE: Final = "a page worth its price\n"
 
 
@@ -99,8 +94,8 @@ class Shop:
             except StaleError as error:
                 return self._price(str(error), error.account)
             except (RemoteError, ChainError) as error:
-                return self._price(f"{REFUSED}: {error.message}")
-        return web.Response(text=PAGE, headers={"PAYMENT-RESPONSE": _encoded(receipt)})
+                return self._price(f"{BAD_PAYMENT}: {error.message}")
+        return web.Response(text=PAGE, headers={"PAYMENT-RESPONSE": encoded(receipt)})
 
     def _price(self, error: str, account: Account | None = None) -> web.Response:
         extra: dict[str, Any] = {
@@ -124,7 +119,7 @@ class Shop:
             "extra": extra,
         }
         required = {"x402Version": 2, "error": error, "resource": {"url": self.url}, "accepts": [price]}
-        return web.json_response(required, status=402, headers={"PAYMENT-REQUIRED": _encoded(required)})
+        return web.json_response(required, status=402, headers={"PAYMENT-REQUIRED": encoded(required)})
 
     # --- taking a payment ----------------------------------------------------------------------------------------
 
@@ -278,20 +273,7 @@ async def selling(rpc_url: str, folder: Path, price_units: int, seller: int = 2)
 
 def _decoded(header: str) -> Mapping[str, object]:
     """The payment in a header. RemoteError for anything that is none."""
-    if len(header) > HEADER_SIZE_MAX:
-        raise RemoteError("the payment is too large")
-    try:
-        payment = object_of(json.loads(base64.b64decode(header, validate=True)), frozenset(("payload", "accepted")))
-    except (binascii.Error, ValueError, RecursionError) as error:
-        raise RemoteError("the payment is not base64 of JSON") from error
-    accepted = object_of(payment["accepted"], frozenset(("scheme", "network")))
-    if (accepted["scheme"], accepted["network"]) != (SCHEME, NETWORK):
-        raise RemoteError("we take another scheme or network")
-    return payment
-
-
-def _encoded(value: object) -> str:
-    return base64.b64encode(json.dumps(value).encode()).decode()
+    return decoded_payment(header, NETWORK)
 
 
 def _text(value: bytes) -> str:

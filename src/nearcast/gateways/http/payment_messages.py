@@ -11,6 +11,7 @@ tests/chain/test_x402_client.py and tests/interop/test_x402_fetch.py.
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -136,8 +137,8 @@ def encoded(value: object) -> str:
     return base64.b64encode(json.dumps(value).encode()).decode()
 
 
-def parse_payment(header: str, network: str, collector: bytes) -> Payment:
-    """A stranger's PAYMENT-SIGNATURE. RemoteError for anything malformed, of another scheme or of another network."""
+def decoded_payment(header: str, network: str) -> Mapping[str, object]:
+    """What a stranger's PAYMENT-SIGNATURE holds, its `payload` not looked at. RemoteError for what is not for us."""
     if len(header) > HEADER_CHARACTERS_MAX:
         raise RemoteError("the payment is too large")
     try:
@@ -147,6 +148,12 @@ def parse_payment(header: str, network: str, collector: bytes) -> Payment:
     accepted = object_of(whole["accepted"], frozenset(("scheme", "network")))
     if (accepted["scheme"], accepted["network"]) != (SCHEME, network):
         raise RemoteError(f"payment here is by {SCHEME} on {network}")
+    return whole
+
+
+def parse_payment(header: str, network: str, collector: bytes) -> Payment:
+    """A stranger's PAYMENT-SIGNATURE. RemoteError for anything malformed, of another scheme or of another network."""
+    whole = decoded_payment(header, network)
     payload = object_of(whole["payload"], frozenset(("type", "channelConfig", "voucher")))
     kind = payload["type"]
     if kind == "refund":
