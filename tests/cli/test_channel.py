@@ -7,8 +7,10 @@ from tests.cli.chain_world import SECOND, THIRD, Chain, address_of, balance_unit
 from tests.cli.conftest import People, Person
 
 from nearcast.chain.channels import ChannelBook, PlannedDeposit
+from nearcast.chain.hot_key import load_or_create_hot_key
 from nearcast.chain.vouchers import ChannelConfig
 from nearcast.errors import StoreError, UsageError
+from nearcast.payments.spent import SpentLedger
 
 DAY_S = 86_400
 CONFIG = ChannelConfig(b"\x01" * 20, bytes(20), b"\x02" * 20, b"\x03" * 20, b"\x04" * 20, 900, b"\x05" * 32)
@@ -39,6 +41,17 @@ def test_money_goes_in_and_what_is_left_comes_out(payer: Person, chain: Chain) -
     assert balance_units(payer) == 995_500_000
     shown = payer.run("channel", "show", name, "--json").json
     assert (shown["left_units"], shown["withdrawable_at"]) == (4_500_000, 0)
+    with SpentLedger.open(payer.data_dir / "chain" / "31337" / "spent.sqlite3") as ledger:
+        deposits = ledger.deposits()
+    assert sorted(deposit.units for deposit in deposits) == [1_500_000, 5_000_000]
+    assert {deposit.transaction_hash.hex() for deposit in deposits} >= {opened["transaction"]["hash"][2:]}
+
+
+def test_vouchers_of_a_channel_are_signed_without_a_password(payer: Person) -> None:
+    config = payer.run("channel", "open", SECOND, "5", "--json").json
+    shown = payer.run("channel", "show", config["channel"], "--json").json["config"]
+    hot = load_or_create_hot_key(payer.data_dir / "hot.key")
+    assert shown["payerAuthorizer"] == f"0x{hot.address.hex()}"
 
 
 def test_a_node_is_paid_by_its_hot_key(people: People, payer: Person, chain: Chain) -> None:

@@ -150,10 +150,24 @@ async def _tell(
         "balance_units": state.balance_units,
         "left_units": state.left_units,
     }
+    if sent is not None:
+        _note(session, channel, planned, sent)
     transaction = sent.value() if sent else {"transaction": None}
     lines = _lines(state, planned, sent.lines() if sent else ["  an earlier run of this command paid it"])
     session.output.result(value | transaction, lines=lines, essential=[hash_text(channel.channel_id)])
     book.finish_deposit(planned)
+
+
+def _note(session: "Session", channel: "OwnChannel", planned: "PlannedDeposit", sent: Sent) -> None:
+    """Into the ledger of what was spent, for what it cost; once, also when an earlier run was killed after it."""
+    from nearcast.clock import SystemClock
+    from nearcast.payments.budget import day_text
+    from nearcast.payments.spent import FILE_NAME, Deposit, SpentLedger
+
+    day, receipt = day_text(SystemClock().unix_s()), sent.receipt
+    receiver, units = channel.config.receiver, planned.amount_units
+    with SpentLedger.open(session.folder / FILE_NAME) as ledger:
+        ledger.add_deposit(Deposit(receipt.transaction_hash, day, channel.channel_id, receiver, units, receipt.fee_wei))
 
 
 def _lines(state: ChannelState, planned: "PlannedDeposit", how: list[str]) -> list[str]:

@@ -63,8 +63,10 @@ class ChannelOpening:
 
     def remembered(self, own: OwnChannel) -> OwnChannel:
         """The same channel with the highest promise that either book knows; both know it afterwards."""
-        units = max(own.signed_units, self.promising.spent.signed_units(own.channel_id))
-        self.promising.adopt(own.channel_id, own.config.receiver, units)
+        ledger_units = self.promising.spent.signed_units(own.channel_id)
+        units = max(own.signed_units, ledger_units)
+        if own.signed_units != ledger_units:  # killed between the two
+            self.promising.adopt(own.channel_id, own.config.receiver, units)
         return OwnChannel(own.channel_id, own.config, units)
 
     async def look(self, config: ChannelConfig, channel_id: bytes) -> ChannelState:

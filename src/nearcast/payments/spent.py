@@ -17,6 +17,7 @@ from typing import Final
 from nearcast.errors import StoreError
 from nearcast.payments.credit import PART_BITS
 
+FILE_NAME: Final = "spent.sqlite3"
 BUSY_S: Final = 10.0  # how long one process waits for another's change, which takes milliseconds
 UNKNOWN_ROOT: Final = ""  # what was paid for before we can remember
 _SCHEMA: Final = """
