@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from nearcast.chain.bindings.settlement import ChannelState
 from nearcast.chain.vouchers import ChannelConfig
+from nearcast.payments.channel_reads import Escrow
 from nearcast.payments.claim_batches import (
     GAS_ROW,
     GAS_SHARE,
@@ -32,7 +32,7 @@ def row(number: int, units: int, *, claimed: int = 0, balance: int = 100 * USDC,
         b"\x01" * 20, b"\x02" * 20, b"\x03" * 20, b"\x04" * 20, b"\x05" * 20, DELAY_S, number.to_bytes(32)
     )
     pending_units = balance - claimed if begun_at else 0
-    state = ChannelState(balance, claimed, pending_units, begun_at, 0)
+    state = Escrow(balance, claimed, pending_units, begun_at)
     return Row(number.to_bytes(32), config, units, b"s" * 65, state)
 
 

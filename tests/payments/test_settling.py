@@ -29,7 +29,7 @@ from nearcast.chain.rpc import JsonRpc
 from nearcast.chain.signing import Signer
 from nearcast.chain.vouchers import Voucher
 from nearcast.errors import FundsError
-from nearcast.payments.claim_batches import ClaimRules
+from nearcast.payments.claim_batches import ClaimRules, expected_gas
 
 FIRST, SECOND, THIRD = config_of(1), config_of(2), config_of(3)
 NEVER = ClaimRules(10**15, RULES.usdc_per_eth_units, RULES.poll_s)  # only what is forced
@@ -230,6 +230,9 @@ def test_hundreds_of_channels_go_in_several_transactions(tmp_path: Path) -> None
         receipts = await stage.settler(rules).claim_now()
         assert [len(receipt.claimed) for receipt in receipts] == [10, 10, 5]
         assert [receipt.settled_units for receipt in receipts] == [0, 0, 5 * USDC]
+        for receipt in receipts:  # the gas that decisions count with is near the truth, and never less
+            gas = expected_gas(len(receipt.claimed), rules)
+            assert 0.6 * gas < receipt.gas_used < gas
         assert await stage.received_units() == 5 * USDC
 
     on_stage(tmp_path, test)
@@ -261,15 +264,44 @@ def test_an_endpoint_that_fails_delays_and_loses_nothing(tmp_path: Path) -> None
 
 def test_an_account_without_ether_is_told_of_with_its_fix(tmp_path: Path) -> None:
     async def test(stage: Stage) -> None:
-        await stage.open(FIRST)
-        stage.promise(FIRST, USDC)
         secret = keccak(b"poor")
         poor = TestAccount(0, Signer(secret).address, secret)
+        config = config_of(1, receiver_authorizer=poor.address)
+        await stage.open(config)
+        stage.promise(config, USDC)
         with pytest.raises(FundsError):
             await stage.settler(tools=stage.tools(account=poor)).claim_now()
         async with stage.running(stage.settler(tools=stage.tools(account=poor))) as heard:
             said = await heard.until("settling_failed", 2)
         assert "send it some ETH" in said["fix"]
+
+    on_stage(tmp_path, test)
+
+
+def test_what_another_must_claim_is_left_to_it(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        by_wallet = config_of(1, receiver_authorizer=RECEIVER.address)
+        await stage.open(by_wallet, SECOND)
+        stage.promise(by_wallet, USDC)
+        stage.promise(SECOND, USDC)
+        (receipt,) = await stage.settler().claim_now()
+        assert [each.channel_id for each in receipt.claimed] == [id_of(SECOND)]
+        (receipt,) = await stage.settler(tools=stage.tools(account=RECEIVER)).claim_now()
+        assert [each.channel_id for each in receipt.claimed] == [id_of(by_wallet)]
+
+    on_stage(tmp_path, test)
+
+
+def test_a_channel_of_the_operator_before_is_paid_to_that_one(tmp_path: Path) -> None:
+    async def test(stage: Stage) -> None:
+        before = config_of(1, receiver=WATCHER.address)
+        await stage.open(before, SECOND)
+        stage.promise(before, 3)
+        stage.promise(SECOND, 4)
+        (receipt,) = await stage.settler().claim_now()
+        assert receipt.settled_units == 7
+        assert await stage.received_units() == 4
+        assert sum(each.settled_units for each in stage.ledger.claims()) == 7
 
     on_stage(tmp_path, test)
 
@@ -281,7 +313,7 @@ def test_a_lying_endpoint_that_answers_other_questions_is_not_believed(tmp_path:
         stage.served.twists["eth_call"] = lambda params, honest: "0x" + "00" * 31 + "20" + "00" * 32
         async with stage.running(stage.settler()) as heard:
             said = await heard.until("settling_failed")
-        assert "the endpoint answers 0 of 3 questions" in said["reason"]
+        assert "the endpoint answers 0 of 2 questions" in said["reason"]
 
     on_stage(tmp_path, test)
 

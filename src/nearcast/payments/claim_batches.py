@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from nearcast.chain.bindings.settlement import ChannelState, Claim
+from nearcast.chain.bindings.settlement import Claim
 from nearcast.chain.vouchers import ChannelConfig, Voucher
 from nearcast.config import PaymentsConfig
+from nearcast.payments.channel_reads import Escrow
 
 # Gas of claiming and settling in one transaction, from the development chain: 87,450 for a receiver's first row, 70,338
 # for a later one, 1,880,210 for a hundred. What a rollup takes for its data on Ethereum comes on top.
@@ -53,7 +54,7 @@ class Row:
     config: ChannelConfig
     units: int
     signature: bytes
-    state: ChannelState
+    state: Escrow
 
     @property
     def total_units(self) -> int:

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nearcast.chain.bindings.settlement import ChannelState
 from nearcast.chain.rpc_wire import FIX
 from nearcast.chain.signing import Signer
 from nearcast.chain.transaction_signing import Call
 from nearcast.chain.vouchers import Voucher, verify_voucher
 from nearcast.clock import Clock
 from nearcast.errors import ChainError, NearcastError, StoreError, UnavailableError, one_error
-from nearcast.payments.channel_reads import read_channels
+from nearcast.payments.channel_reads import Escrow, read_channels
 from nearcast.payments.claim_batches import RECHECK_LOOKS, ClaimRules, Decision, Row, all_of, decide
 from nearcast.payments.claim_booking import book_of_others, book_receipt, has_of_others
 from nearcast.payments.claim_export import ClaimExport
@@ -235,7 +234,7 @@ class Settler:
             self._telemetry.event(
                 "withdrawal_begun",
                 channel=channel_id.hex(),
-                units=row.state.pending_units,
+                units=row.state.withdrawing_units,
                 claimable_units=row.claimable_units,
                 left_s=row.left_s(now_s),
             )
@@ -271,5 +270,5 @@ class Settler:
         return int(self._clock.unix_s())
 
 
-def _row(channel: EarnedChannel, state: ChannelState) -> Row:
+def _row(channel: EarnedChannel, state: Escrow) -> Row:
     return Row(channel.channel_id, channel.config, channel.promise.units, channel.promise.signature, state)
