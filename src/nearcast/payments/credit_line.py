@@ -6,7 +6,7 @@ Plain and synchronous but for one pulse, which beats whenever an answer that wai
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from nearcast.payments.credit import PART_BITS, PayeeAccount, parts_of
+from nearcast.payments.credit import PART_BITS, PayeeAccount
 from nearcast.payments.earned_rows import Sale, SaleKey
 from nearcast.payments.owed import UNKNOWN_ROLE, UNNAMED, Owed
 from nearcast.payments.tasks import Pulse
@@ -43,10 +43,9 @@ class CreditLine:
         """Whether something was sold since the books were written."""
         return bool(self._sales)
 
-    def deliver(self, root: str, role: str, size_bytes: int, price_units_per_gib: int) -> None:
-        """So many bytes of this object leave."""
-        parts = parts_of(size_bytes, price_units_per_gib)
-        self.account.deliver(size_bytes, price_units_per_gib)
+    def deliver(self, root: str, role: str, size_bytes: int, parts: int) -> None:
+        """So many bytes of this object leave, and cost so many parts."""
+        self.account.delivered_parts += parts
         self._owed.deliver(root, role, parts)
         sale = self._sale(root, role)
         sale.delivered_bytes += size_bytes

@@ -9,7 +9,7 @@ from nearcast.chain.vouchers import Voucher, verify_voucher
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.errors import RefusedError
-from nearcast.payments.credit import PayeeAccount
+from nearcast.payments.credit import PART_BITS, PayeeAccount, cost_units
 from nearcast.payments.credit_line import CreditLine
 from nearcast.payments.earned_rows import EarnedChannel
 from nearcast.payments.messages import Promise
@@ -102,8 +102,12 @@ class Customer:
             self._line.stop(tab for tab in self._line.tabs if tab.nonce == nonce and tab.peer in (peer, b""))
 
     def sell(self, root: Cid, size_bytes: int, price_units_per_gib: int, *, role: str) -> None:
-        """Book so many bytes as delivered at once, without a tab: where payment comes before delivery."""
-        self._line.deliver(str(root), role, size_bytes, price_units_per_gib)
+        """Book so many bytes as delivered at once, without a tab: where payment comes before delivery.
+
+        A sale of its own costs whole units: `cost_units`, rounded up.
+        """
+        parts = cost_units(size_bytes, price_units_per_gib) << PART_BITS
+        self._line.deliver(str(root), role, size_bytes, parts)
 
     async def pay(self, promise: Promise) -> None:
         """Take a voucher and wait until it is on disk and counts as paid. An older one than the newest is ignored.

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from nearcast.clock import Clock
+from nearcast.payments.credit import parts_of
 from nearcast.payments.credit_line import CreditLine
 
 # An answer that has waited so long has nothing on its way any more: either it arrived and the voucher for it is lost,
@@ -62,7 +63,8 @@ class Tab:
         """So many bytes leave. Nothing may wait between the permission and this."""
         self._set_under_way(True)
         self.delivered_bytes += size_bytes
-        self._line.deliver(self._root, self._role, size_bytes, self.price_units_per_gib)
+        parts = parts_of(size_bytes, self.price_units_per_gib)
+        self._line.deliver(self._root, self._role, size_bytes, parts)
 
     async def room(self, size_bytes: int, patience_s: float) -> bool:
         """Wait until so many bytes may leave. False when it is stopped, or when nobody pays for `patience_s`."""
