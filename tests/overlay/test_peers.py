@@ -66,6 +66,12 @@ def test_failures_back_off_and_news_forgives_them() -> None:
     book.failed(peer(1).endpoint_id, now_s)
     book.add(peer(1), "lan", now_s)
     assert book.candidates(now_s) == [peer(1)]
+    book.failed(peer(1).endpoint_id, now_s)
+    book.answered(peer(1).endpoint_id)
+    book.answered(peer(9).endpoint_id)  # a stranger's answer is no entry either
+    assert book.candidates(now_s) == [peer(1)]
+    book.failed(peer(1).endpoint_id, now_s)
+    assert book.known()[0].retry_s - now_s == BACK_OFF_S, "failures count in a row only"
     book.failed(peer(9).endpoint_id, now_s)  # a stranger's failure is no entry
     assert len(book.known()) == 1
 

@@ -126,3 +126,25 @@ def test_a_cancelled_caller_does_not_take_the_others_down() -> None:
             await world.end()
 
     run(main())
+
+
+def test_a_peer_that_does_not_answer_is_dialled_anew_and_whoever_talks_to_it_goes_on() -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            world = World(tasks)
+            first = await world.pool.get(world.address())
+            world.pool.unanswered(first)
+            assert await world.pool.get(world.address()) is first
+            world.pool.answered(first)
+            world.pool.unanswered(first)
+            assert await world.pool.get(world.address()) is first, "an answer between the two counts"
+            world.pool.unanswered(first)
+            second = await world.pool.get(world.address())
+            assert second is not first
+            assert not first.is_closed
+            world.pool.unanswered(first)
+            world.pool.unanswered(first)
+            assert await world.pool.get(world.address()) is second, "the old one is no business of the pool any more"
+            await world.end()
+
+    run(main())

@@ -169,6 +169,7 @@ class Finder:
             if search.patience_s >= PROBE_TIMEOUT_S:  # who was given less time has not failed
                 self._peers.failed(address.endpoint_id, self._clock.monotonic_s())
             return False
+        self._peers.answered(address.endpoint_id)
         if answer[0].state not in ("all", "some", "relay"):
             found.refusals[name] = None
             return False

@@ -42,10 +42,16 @@ async def probe_all(
     answers: asyncio.Queue[tuple[PeerAddress, list[Holding] | NearcastError]] = asyncio.Queue()
 
     async def ask(address: PeerAddress) -> None:
+        connection: Connection | None = None
         try:
             async with asyncio.timeout(timeout_s):
-                answers.put_nowait((address, await probe(await pool.get(address), roots, trail)))
+                connection = await pool.get(address)
+                holdings = await probe(connection, roots, trail)
+            pool.answered(connection)
+            answers.put_nowait((address, holdings))
         except TimeoutError:
+            if connection is not None:
+                pool.unanswered(connection)
             answers.put_nowait((address, UnavailableError(f"no answer in {timeout_s:g} s")))
         except NearcastError as error:
             answers.put_nowait((address, error))

@@ -82,6 +82,12 @@ class PeerBook:
             peer.retry_s = now_s + min(BACK_OFF_S * 2**peer.failures, BACK_OFF_S_MAX)
             peer.failures = min(peer.failures + 1, 16)
 
+    def answered(self, endpoint_id: bytes) -> None:
+        """It could be reached: what it failed to do before is forgotten."""
+        peer = self._peers.get(endpoint_id)
+        if peer is not None:
+            peer.failures, peer.retry_s = 0, 0.0
+
     def candidates(self, now_s: float) -> list[PeerAddress]:
         """Those worth asking now: the operator's own first, then the LAN's, then by how recently they were heard of."""
         ready = [peer for peer in self._peers.values() if peer.retry_s <= now_s]

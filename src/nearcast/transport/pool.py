@@ -13,6 +13,8 @@ from nearcast.transport.base import Connection, Endpoint, PeerAddress
 
 CONNECTIONS_MAX = 256  # guess: more peers than one download or one LAN has
 DIAL_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
+# A peer that was killed, or whose machine lost its power, says no goodbye, and QUIC finds out after half a minute only.
+SILENCES_MAX = 2  # unanswered questions in a row; one alone may be a busy machine
 
 
 class ConnectionPool:
@@ -24,6 +26,7 @@ class ConnectionPool:
         self._limit = limit
         self._connections: OrderedDict[bytes, Connection] = OrderedDict()
         self._dials: dict[bytes, asyncio.Future[Connection]] = {}
+        self._silences: dict[bytes, int] = {}
 
     @property
     def endpoint_id(self) -> bytes:
@@ -49,6 +52,7 @@ class ConnectionPool:
             return None
         if connection.is_closed:
             del self._connections[endpoint_id]
+            self._silences.pop(endpoint_id, None)
             return None
         self._connections.move_to_end(endpoint_id)
         return connection
@@ -68,17 +72,36 @@ class ConnectionPool:
             del self._dials[address.endpoint_id]
         self._telemetry.count("connections_dialled")
         self._connections[address.endpoint_id] = connection
+        self._silences.pop(address.endpoint_id, None)
         await self._make_room()
         return connection
 
     async def _make_room(self) -> None:
         while len(self._connections) > self._limit:
-            _, oldest = self._connections.popitem(last=False)
+            endpoint_id, oldest = self._connections.popitem(last=False)
+            self._silences.pop(endpoint_id, None)
             await oldest.close()
+
+    def answered(self, connection: Connection) -> None:
+        """A question on it was answered: it lives."""
+        self._silences.pop(connection.remote_id, None)
+
+    def unanswered(self, connection: Connection) -> None:
+        """A question on it was not answered in time. After SILENCES_MAX of them in a row the next `get` dials anew.
+
+        Whoever uses the connection still goes on with it: if it is alive after all, nothing is cut off.
+        """
+        key = connection.remote_id
+        if self._connections.get(key) is not connection:
+            return
+        self._silences[key] = self._silences.get(key, 0) + 1
+        if self._silences[key] >= SILENCES_MAX:
+            del self._connections[key], self._silences[key]
 
     async def drop(self, endpoint_id: bytes) -> None:
         """Close the connection to that peer, if there is one."""
         connection = self._connections.pop(endpoint_id, None)
+        self._silences.pop(endpoint_id, None)
         if connection is not None:
             await connection.close()
 
