@@ -228,6 +228,32 @@ def test_a_chain_that_is_down_opens_nothing_and_stops_nothing(tmp_path: Path) ->
     run(test, tmp_path)
 
 
+def test_a_deposit_that_takes_its_time_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    async def test(world: Payers) -> None:
+        other = Payee(3).record
+        unlocked: list[int] = []
+
+        def wallet() -> Signer:
+            unlocked.append(1)
+            return WALLET
+
+        async with world.purse(wallet=wallet) as purse:
+            await purse.channel_for(other, 10)
+        async with world.purse(wallet=wallet) as purse, asyncio.TaskGroup() as tasks:
+            world.served.chain.automine = False
+            opening = tasks.create_task(purse.channel_for(NODE, 10))
+            while "eth_getTransactionReceipt" not in world.served.asked[-3:]:
+                await world.rpc.head()
+            assert (await purse.channel_for(other, 10)).left_units() == BUDGET.deposit_units
+            assert not opening.done()
+            world.served.chain.automine = True
+            world.served.chain.mine()
+            assert (await opening).left_units() == BUDGET.deposit_units
+        assert unlocked == [1, 1]
+
+    run(test, tmp_path)
+
+
 def test_a_liar_is_not_paid_by_this_process_again(tmp_path: Path) -> None:
     async def test(world: Payers) -> None:
         async with world.purse() as purse:

@@ -4,9 +4,10 @@ Whoever is killed here at any instant has either moved no money, or finds the de
 signed, in the journal before it is sent.
 """
 
+import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nearcast.chain.address_text import address_text
@@ -47,7 +48,8 @@ class ChannelOpening:
     wallet: Callable[[], Signer] | None
     journal: Path
     confirmations: int
-    _signer: Signer | None = None
+    _signer: Signer | None = field(default=None, repr=False)
+    _unlocking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     @property
     def settlement(self) -> Settlement:
@@ -109,15 +111,16 @@ class ChannelOpening:
 
     async def unlocked(self, terms: Terms) -> Signer:
         """The wallet's key. WalletError when there is none to be had."""
-        if self._signer is None:
-            if self.wallet is None:
-                receiver = address_text(terms.receiver)
-                raise WalletError(
-                    f"no channel to {receiver} is open, and the wallet that could open one is not at hand",
-                    fix=f"nearcast channel open {receiver} {self.promising.budget.deposit_units / 10**6:f}",
-                )
-            self._signer = await in_thread(self.wallet)
-        return self._signer
+        if self.wallet is None:
+            receiver = address_text(terms.receiver)
+            raise WalletError(
+                f"no channel to {receiver} is open, and the wallet that could open one is not at hand",
+                fix=f"nearcast channel open {receiver} {self.promising.budget.deposit_units / 10**6:f}",
+            )
+        async with self._unlocking:  # nobody is asked for a password twice
+            if self._signer is None:
+                self._signer = await in_thread(self.wallet)
+            return self._signer
 
     async def _send(self, own: OwnChannel, planned: PlannedDeposit, wallet: Signer) -> None:
         call = await deposit_call(self.settlement, self.token, own.config, planned, wallet)

@@ -80,7 +80,7 @@ class Purse:
         self._channels: dict[bytes, PayerChannel] = {}
         self._looked_at_s: dict[bytes, float] = {}
         self._known: dict[bytes, tuple[OwnChannel, Seen | None]] = {}
-        self._one_at_a_time = asyncio.Lock()
+        self._turns: dict[bytes, asyncio.Lock] = {}  # by operator: one task at a time looks for a channel to it
         self._held = ExitStack()
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
@@ -136,7 +136,7 @@ class Purse:
         self._check_trust(terms)
         channel = self._best(terms)
         if channel is None or channel.left_units() < max(1, expected_units):
-            async with self._one_at_a_time:
+            async with self._turns.setdefault(node.operator, asyncio.Lock()):  # a deposit may take minutes
                 channel = await self._with_money(terms, node, expected_units)
         channel.node = node
         self._look_again(channel)
