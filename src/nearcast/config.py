@@ -74,6 +74,7 @@ class PaymentsConfig:
     claim_threshold: int = 1_000_000  # claim when so much is pending, and the gas is at most a tenth of it
     usdc_per_eth: int = 3_000_000_000  # to weigh gas against earnings; guess, nobody is asked
     poll_s: int = 10  # how often the chain is looked at for withdrawals; their delay is 15 minutes at least
+    claim_file: Path | None = None  # kept as new as the last poll, for a watchtower elsewhere
     http: bool = False  # ask for money over HTTP, too (402, x402), from everybody but this machine
 
 
@@ -279,5 +280,6 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "payments.claim_threshold": parse_usdc_units,
     "payments.usdc_per_eth": parse_usdc_units,
     "payments.poll_s": _seconds,
+    "payments.claim_file": _file,
     "payments.http": _boolean,
 }

@@ -50,17 +50,31 @@ HEAD_POLL_S: Final = 2.0  # a block's time on Base; an offer's time stamp is no 
 
 
 @dataclass(frozen=True, slots=True)
+class Chain:
+    """One chain as a node sees it, and the folder with what it keeps of it."""
+
+    deployment: Deployment
+    rpc: JsonRpc
+    directory: NodeDirectory
+    folder: Path
+    confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
 class Earning:
-    """A node that asks for money. `record`: what the registry said of it when it started."""
+    """A node that asks for money. `record`: what the registry said of it when it started.
+
+    `deposits` sends what payers over HTTP want laid into their channels, and pays the gas.
+    """
 
     terms: Terms
     record: NodeRecord
+    chain: Chain
     till: Till
     desk: OfferDesk
     blacklist: BlacklistFollower
-    settler: Settler
-    sender: Sender
-    ledger: EarnedLedger
+    settlement: Settlement
+    deposits: Sender
     recognition: Recognition
     free_peers: frozenset[bytes]
 
@@ -76,17 +90,6 @@ class Earning:
     def is_listed(self, cid: Cid) -> bool:
         """Whether the chain's blacklist forbids it."""
         return self.blacklist.is_listed(cid) is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """One chain as a node sees it, and the folder with what it keeps of it."""
-
-    deployment: Deployment
-    rpc: JsonRpc
-    directory: NodeDirectory
-    folder: Path
-    confirmations: int
 
 
 @asynccontextmanager
@@ -105,39 +108,50 @@ async def earning(
     contracts = chain.deployment.contracts
     async with AsyncExitStack() as stack:
         head = ChainHead(chain.rpc, clock, HEAD_POLL_S)
-        listing = await BlacklistFollower.open(
-            Blacklist(chain.rpc, contracts["Blacklist"]),
-            head,
-            chain.folder / BLACKLIST_FILE,
-            clock=clock,
-            confirmations=chain.confirmations,
-            regions=[record.region.encode()],
-        )
+        listing = await _listing(chain, head, record, clock)
         ledger = stack.enter_context(EarnedLedger.open(chain.folder / EARNED_FILE))
         schedule = await price_schedule(config, chain, ledger)
         desk = OfferDesk(hot, court_domain(chain.deployment.chain_id, contracts["Court"]), schedule, head, listing)
         settlement = Settlement(chain.rpc, contracts["BatchSettlement"])
         till = Till(terms, ledger, settlement, confirmations=chain.confirmations, clock=clock, telemetry=telemetry)
         journal = stack.enter_context(TransactionJournal.open(chain.folder / JOURNAL_FILE))
-        sender = Sender(
-            chain.rpc, await claimer(wish, terms, hot), journal, confirmations=chain.confirmations, clock=clock
-        )
+        claims, deposits = _senders(chain, await claimer(wish, terms, hot), journal, clock)
         settler = Settler(
             terms,
             ledger,
-            Tools(chain.rpc, settlement, sender, journal, chain.folder / LOCK_FILE),
+            Tools(chain.rpc, settlement, claims, journal, chain.folder / LOCK_FILE),
             rules_of(config.payments),
             clock=clock,
             telemetry=telemetry,
             on_withdrawal=lambda channel: _close_credit(till, channel),
         )
-        free_peers = frozenset(map(bytes.fromhex, config.payments.free_peers))
+        if config.payments.claim_file is not None:
+            settler.export_to(config.payments.claim_file, hot)
         recognition = Recognition(Origins(chain.rpc, contracts["Origins"]), record.operator, telemetry)
-        parts = Earning(terms, record, till, desk, listing, settler, sender, ledger, recognition, free_peers)
+        free_peers = frozenset(map(bytes.fromhex, config.payments.free_peers))
         tasks = await stack.enter_async_context(cancelled_at_end())
         for endless in (head.run(), listing.run(), desk.run(), till.run(), settler.run(), recognition.run()):
             tasks.create_task(endless)
-        yield parts
+        yield Earning(terms, record, chain, till, desk, listing, settlement, deposits, recognition, free_peers)
+
+
+async def _listing(chain: Chain, head: ChainHead, record: NodeRecord, clock: Clock) -> BlacklistFollower:
+    return await BlacklistFollower.open(
+        Blacklist(chain.rpc, chain.deployment.contracts["Blacklist"]),
+        head,
+        chain.folder / BLACKLIST_FILE,
+        clock=clock,
+        confirmations=chain.confirmations,
+        regions=[record.region.encode()],
+    )
+
+
+def _senders(chain: Chain, signer: Signer, journal: TransactionJournal, clock: Clock) -> tuple[Sender, Sender]:
+    """One for claims, one for the deposits of others: a sender waits for one transaction at a time."""
+    claims, deposits = (
+        Sender(chain.rpc, signer, journal, confirmations=chain.confirmations, clock=clock) for _ in range(2)
+    )
+    return claims, deposits
 
 
 async def own_record(chain: Chain, endpoint_id: bytes, hot_key: bytes) -> NodeRecord:

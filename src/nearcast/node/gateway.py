@@ -11,7 +11,7 @@ from nearcast.config import HttpConfig
 from nearcast.gateways.control.door import ControlDoor, Operation
 from nearcast.gateways.control.reading import contents, listing, look
 from nearcast.gateways.control.running import Running, advertised, new_token
-from nearcast.gateways.control.storing import STORE_OPERATIONS, StoreOperation
+from nearcast.gateways.control.storing import StoreOperation, store_operations
 from nearcast.gateways.http.app import HttpGateway
 from nearcast.gateways.http.request import RequestLine
 from nearcast.gateways.http.server import HttpServer
@@ -19,6 +19,8 @@ from nearcast.node.addresses import lan_hosts
 from nearcast.overlay.peers import format_peer
 
 if TYPE_CHECKING:
+    from nearcast.gateways.http.payment import Payments
+    from nearcast.node.earning import Earning
     from nearcast.node.running import Node
 
 EVERY_INTERFACE = ("0.0.0.0", "::")
@@ -29,7 +31,17 @@ async def running_gateway(
     node: "Node", config: HttpConfig, on_request: Callable[[RequestLine], None] | None
 ) -> AsyncIterator[None]:
     """Open while the block runs; the node then knows its URLs. Raises AddressInUseError, UsageError."""
-    gateway = HttpGateway(node.client, fetch=config.fetch, on_request=on_request, clock=node.clock)
+    earning = None if node.money is None else node.money.earning
+    gateway = HttpGateway(
+        node.client,
+        fetch=config.fetch,
+        on_request=on_request,
+        clock=node.clock,
+        blacklist=None if earning is None else earning.blacklist,
+        payments=await _payments(node, earning),
+    )
+    if earning is not None:
+        earning.blacklist.watch(gateway.forget)
     token = new_token()
     gateway.control = ControlDoor(token, operations(node, gateway), {"cat": partial(contents, node.client)})
     host, _, port = config.listen.removesuffix("+").rpartition(":")
@@ -46,6 +58,28 @@ async def running_gateway(
     finally:
         node.http_url, node.lan_http_urls = None, ()
         await server.stop()
+
+
+async def _payments(node: "Node", earning: "Earning | None") -> "Payments | None":
+    """Who takes money over HTTP; None where nobody is asked for any. Raises UnavailableError without a chain."""
+    if earning is None or not node.config.payments.http:
+        return None
+    from nearcast.chain.bindings.token import Token
+    from nearcast.gateways.http.payment_desk import PaymentDesk
+
+    chain = earning.chain
+    contracts = chain.deployment.contracts
+    return PaymentDesk(
+        earning.till,
+        earning.settlement,
+        token=await Token(chain.rpc, contracts["TestUSDC"]).domain(),
+        collector=contracts["ERC3009DepositCollector"],
+        price=lambda: earning.price_units_per_gib,
+        role=node.backends.role_of,
+        sender=earning.deposits,
+        clock=node.clock,
+        confirmations=chain.confirmations,
+    )
 
 
 def http_url(host: str, port: int) -> str:
@@ -72,5 +106,5 @@ def operations(node: "Node", gateway: HttpGateway) -> Mapping[str, Operation]:
         "status": status,
         "look": partial(look, node.client),
         "ls": partial(listing, node.client),
-        **{name: stored(operation) for name, operation in STORE_OPERATIONS.items()},
+        **{name: stored(operation) for name, operation in store_operations(node.refuse).items()},
     }

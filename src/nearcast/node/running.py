@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,11 @@ class Node:
         is_paid = self.money is not None and self.money.earning is not None
         return is_paid and self.relay is not None and self.config.payments.relay
 
+    @property
+    def refuse(self) -> Callable[[Cid], None] | None:
+        """Raises RefusedError for what the chain's blacklist forbids to take in; None without a chain."""
+        return None if self.money is None or self.money.earning is None else self.money.earning.blacklist.refuse
+
     def link(self, root: Cid, path: str = "", name: str = "") -> Link:
         """A link to content, with this node as its holder. Its own loopback is named once, the IPv4 one."""
         own = self.address
@@ -77,7 +83,14 @@ class Node:
     ) -> Imported:
         """Import a file or a folder and pin it. Raises StoreError, ChangedError, DiskFullError."""
         importing = functools.partial(
-            import_path, self.store, path, in_place=in_place, hidden=hidden, wrap=wrap, progress=progress
+            import_path,
+            self.store,
+            path,
+            in_place=in_place,
+            hidden=hidden,
+            wrap=wrap,
+            progress=progress,
+            refuse=self.refuse,
         )
         return await asyncio.to_thread(importing)
 
