@@ -8,7 +8,8 @@ Bounds: one payment of a channel at a time; DEPOSITS_WAITING_MAX deposits at a t
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
@@ -120,11 +121,12 @@ class PaymentDesk:
                 if payment.deposit is not None:
                     transaction = await self._deposited(payment, payment.deposit, sale)
                 customer = await self._till.admit(payment.config)
-                if payment.promise.units > customer.account.capacity_units:
-                    await self._reread(customer)
+                with _kept(customer):
+                    if payment.promise.units > customer.account.capacity_units:
+                        await self._reread(customer)
+                    return await self._charge(customer, payment, sale, transaction)
             except RefusedError as error:
                 raise self._refused(f"{BAD_PAYMENT}: {error.message}", sale) from error
-            return await self._charge(customer, payment, sale, transaction)
 
     async def _charge(self, customer: Customer, payment: Payment, sale: Sale, transaction: bytes) -> str:
         """Nothing may wait between the comparison and the voucher's being taken: else one voucher could pay twice."""
@@ -209,6 +211,23 @@ class PaymentDesk:
         amount_units = cost_units(sale.size_bytes, price)
         fields = required(self._asking, amount_units, sale.url, reason, known)
         return PaymentRequiredError(reason, sale, price, fields)
+
+
+class _Paying:
+    """Stands among a customer's payment streams while a request pays, so that the till does not forget it."""
+
+    def end(self, reason: str) -> None:
+        """There is nothing to end: the payment is taken or refused in a moment."""
+
+
+@contextmanager
+def _kept(customer: Customer) -> Iterator[None]:
+    paying = _Paying()
+    customer.streams.add(paying)
+    try:
+        yield
+    finally:
+        customer.streams.discard(paying)
 
 
 def _facts(customer: Customer) -> ChannelFacts:
