@@ -10,7 +10,7 @@ from tests.payments.payees import BUDGET, DOMAIN, HOT, PRICE, ROOT, WALLET, Paye
 
 from nearcast.chain.bindings.settlement import Settlement
 from nearcast.chain.bindings.token import Token
-from nearcast.chain.channels import PlannedDeposit
+from nearcast.chain.channels import OwnChannel, PlannedDeposit
 from nearcast.chain.deployment import DEV
 from nearcast.chain.devchain.addresses import ACCOUNTS
 from nearcast.chain.eip712 import keccak
@@ -21,6 +21,7 @@ from nearcast.chain.vouchers import ChannelConfig, channel_id
 from nearcast.errors import FundsError, RefusedError, UnavailableError, WalletError
 from nearcast.payments.budget import Allowance
 from nearcast.payments.credit import cost_units
+from nearcast.payments.deposit import deposit_call, planned_deposit
 
 NODE = Payee().record
 KIB = 1 << 10
@@ -90,6 +91,22 @@ def test_more_is_paid_in_when_what_is_left_does_not_do(tmp_path: Path) -> None:
     run(test, tmp_path)
 
 
+def test_what_was_paid_in_by_hand_is_not_paid_in_again(tmp_path: Path) -> None:
+    async def test(world: Payers) -> None:
+        async with world.purse() as purse:
+            channel = await purse.channel_for(NODE, 10)
+            own = OwnChannel(channel.channel_id, channel.config, 0)
+            by_hand = planned_deposit(own, BUDGET.deposit_units, 2_000_000_000, opens=False)
+            token = Token(world.rpc, DEV.contracts["TestUSDC"])
+            settlement = Settlement(world.rpc, DEV.contracts["BatchSettlement"])
+            await _send(world, WALLET, await deposit_call(settlement, token, channel.config, by_hand, WALLET))
+            assert await purse.channel_for(NODE, 2 * BUDGET.deposit_units) is channel
+            assert channel.left_units() == 2 * BUDGET.deposit_units
+        assert await _transactions(world) == 2
+
+    run(test, tmp_path)
+
+
 def test_what_the_wallet_does_not_have_is_not_paid_in(tmp_path: Path) -> None:
     async def test(world: Payers) -> None:
         all_units = await _balance(world)
@@ -144,8 +161,11 @@ def test_a_channel_that_is_being_emptied_is_left_alone(tmp_path: Path) -> None:
             assert not remembered.paying(ROOT, PRICE, Allowance(100)).may_ask(1)
             other = await purse.channel_for(NODE, 10)
             assert other.channel_id != channel.channel_id
+            await _send(world, WALLET, settlement.initiate_withdraw(other.config, 5))
+            third = await purse.channel_for(NODE, 2 * BUDGET.deposit_units)  # it would have to be filled, and is not
+            assert third.channel_id not in (channel.channel_id, other.channel_id)
         async with world.purse(wallet=None) as purse:
-            assert (await purse.channel_for(NODE, 10)).channel_id == other.channel_id
+            assert (await purse.channel_for(NODE, 10)).channel_id == third.channel_id
 
     run(test, tmp_path)
 

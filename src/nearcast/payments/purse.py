@@ -167,6 +167,10 @@ class Purse:
         channel = self._best(terms) or await self._from_book(terms, node, needed_units)
         if channel is None:
             return await self._new(terms, node, expected_units)
+        if channel.left_units() < needed_units:
+            await self._look(channel)  # somebody may have filled it up by hand, or be emptying it
+            if channel.retired is not None:
+                return await self._with_money(terms, node, expected_units)
         left_units = channel.left_units()
         if left_units >= needed_units or (self._opening.wallet is None and left_units > 0):
             return channel
