@@ -6,6 +6,7 @@ from hypothesis import strategies as some
 from nearcast.chain.vouchers import ChannelConfig
 from nearcast.payments.channel_reads import Escrow
 from nearcast.payments.claim_batches import (
+    ANSWERS_ANYWAY,
     GAS_ROW,
     GAS_SHARE,
     GAS_TRANSACTION,
@@ -17,6 +18,7 @@ from nearcast.payments.claim_batches import (
     expected_gas,
     must_claim,
 )
+from nearcast.payments.withdrawals import Withdrawals
 
 USDC = 10**6
 GWEI = 10**9
@@ -89,19 +91,25 @@ def test_an_answered_withdrawal_is_answered_again_when_half_of_its_time_is_over(
     left_s = DELAY_S - 1_000
     assert leaving.left_s(NOW_S) == left_s
     begun_at = leaving.state.withdraw_begun_at
-    assert must_claim(leaving, NOW_S, None)
-    assert not must_claim(leaving, NOW_S, Answer(begun_at, 2 * left_s))
-    assert must_claim(leaving, NOW_S, Answer(begun_at, 2 * left_s + 1))
-    assert must_claim(leaving, NOW_S, Answer(begun_at - 1, left_s))  # of a withdrawal before this one
+    assert must_claim(leaving, NOW_S, None, 100)
+    assert not must_claim(leaving, NOW_S, Answer(begun_at, 2 * left_s), 100)
+    assert must_claim(leaving, NOW_S, Answer(begun_at, 2 * left_s + 1), 100)
+    assert must_claim(leaving, NOW_S, Answer(begun_at - 1, left_s), 100)  # of a withdrawal before this one
 
 
 def test_a_payer_who_goes_on_promising_units_does_not_have_us_claim_at_each() -> None:
-    answer, claims = None, 0
-    for now_s in range(NOW_S, NOW_S + 2 * DELAY_S, 10):
-        leaving = row(1, claims + 1, claimed=claims, begun_at=NOW_S)
-        if must_claim(leaving, now_s, answer):
-            answer, claims = Answer(NOW_S, leaving.left_s(now_s)), claims + 1
-    assert 10 < claims <= 18  # log2 of the day's 86,400 s, and the first
+    def claims_of(units: int) -> int:
+        """How often a payer is answered who promises so much more whenever it was."""
+        known, claims = Withdrawals(), 0
+        for now_s in range(NOW_S, NOW_S + 2 * DELAY_S, 10):
+            leaving = row(1, (claims + 1) * units, claimed=claims * units, begun_at=NOW_S)
+            if must_claim(leaving, now_s, known.answers.get(leaving.channel_id), cost_units=100):
+                known.answered([leaving], now_s)
+                claims += 1
+        return claims
+
+    assert claims_of(99) == ANSWERS_ANYWAY
+    assert claims_of(100) == 14  # log2 of the day's 8,640 polls, and the first
 
 
 def test_what_somebody_else_claimed_for_us_is_settled_when_it_pays() -> None:

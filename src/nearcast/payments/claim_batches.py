@@ -20,6 +20,8 @@ from nearcast.payments.channel_reads import Escrow
 GAS_TRANSACTION: Final = 70_000
 GAS_ROW: Final = 19_000
 ROWS_MAX: Final = 100  # 1.9 million gas and 48 kB; nodes' pools take 128 kB (geth's txMaxSize), blocks 30 million gas
+# To begin a withdrawal and to end it costs its payer 101,000 gas; these answers cost us less than twice that.
+ANSWERS_ANYWAY: Final = 2
 GAS_SHARE: Final = 10  # gas may be a tenth of what it brings
 # Channels that can bring nothing are asked about again after so many polls, 5 minutes: an endpoint that was behind, or
 # lied once, must not have them forgotten.
@@ -82,10 +84,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A withdrawal that was answered with a claim: when it began, and how much of its delay was left then."""
+    """How a withdrawal was answered: when it began, how much of its delay was left then, and how often we claimed."""
 
     begun_at: int
     left_s: int
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +110,19 @@ class Decision:
         return tuple(row for batch in self.batches for row in batch)
 
 
-def must_claim(row: Row, now_s: int, answer: Answer | None) -> bool:
-    """Whether a row cannot wait for gas to pay.
+def must_claim(row: Row, now_s: int, answer: Answer | None, cost_units: int) -> bool:
+    """Whether a row cannot wait for gas to be a tenth of it. `cost_units`: what claiming this row alone costs.
 
     A payer who withdraws and goes on to promise units would have us claim at every one of them. So a withdrawal that
-    was answered is answered again only when half of the time that was left then is over: about 13 times in a day.
+    was answered is answered again only when half of the time that was left then is over (14 times in a day, at most),
+    and after ANSWERS_ANYWAY only when that is no loss.
     """
     if not row.is_leaving or not row.claimable_units:
         return False
     if answer is None or answer.begun_at != row.state.withdraw_begun_at:
         return True
-    return 2 * row.left_s(now_s) < answer.left_s
+    is_worth = answer.count < ANSWERS_ANYWAY or row.claimable_units >= cost_units
+    return is_worth and 2 * row.left_s(now_s) < answer.left_s
 
 
 def decide(
@@ -131,7 +136,8 @@ def decide(
 ) -> Decision:
     """What to claim at this price of gas. `unsettled_units`: claimed before and not paid out yet."""
     open_rows = sorted((row for row in rows if row.claimable_units), key=_largest_first)
-    forced = [row for row in open_rows if must_claim(row, now_s, answers.get(row.channel_id))]
+    alone_units = rules.cost_units(expected_gas(1, rules), gas_price_wei)
+    forced = [row for row in open_rows if must_claim(row, now_s, answers.get(row.channel_id), alone_units)]
     forced_ids = {row.channel_id for row in forced}
     least_units = GAS_SHARE * rules.cost_units(GAS_ROW, gas_price_wei)
     worth = [row for row in open_rows if row.channel_id not in forced_ids and row.claimable_units >= least_units]

@@ -76,6 +76,7 @@ class Settler:
         self._claiming = asyncio.Lock()
         self._may_be_unfinished = True  # an earlier claim of ours
         self._export: ClaimExport | None = None
+        self._exporting = asyncio.Lock()  # both loops look
 
     def export_to(self, path: Path, hot: Signer) -> None:
         """Keep a claim file at `path`, for a watchtower, as new as the last poll."""
@@ -257,10 +258,12 @@ class Settler:
     async def _write_export(self, channels: Sequence[EarnedChannel]) -> None:
         if self._export is None:
             return
-        try:
-            await in_thread(self._export.update, [each for each in channels if each.channel_id not in self._empty])
-        except StoreError as error:  # the file is a copy: what must not be lost is in the ledger
-            self._failed("export", error)
+        worth = [each for each in channels if self._empty.get(each.channel_id) != each.promise.units]
+        async with self._exporting:
+            try:
+                await in_thread(self._export.update, worth)
+            except StoreError as error:  # the file is a copy: what must not be lost is in the ledger
+                self._failed("export", error)
 
     def _failed(self, step: str, error: NearcastError) -> None:
         self._telemetry.count(f"settling_{step}_failures")

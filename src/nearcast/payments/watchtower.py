@@ -125,7 +125,7 @@ class Watchtower:
             if row.claimable_units
             and row.units <= row.state.balance_units
             and self._held_back.get(row.channel_id) != (row.units, row.state.claimed_units)
-            and (everything or must_claim(row, now_s, answers.get(row.channel_id)))
+            and (everything or must_claim(row, now_s, answers.get(row.channel_id), cost_units=0))
         ]
         return sorted(due, key=lambda row: (row.left_s(now_s) if row.is_leaving else 1 << 62, row.channel_id))
 

@@ -28,4 +28,6 @@ class Withdrawals:
         """These were claimed, or the contract would not have them claimed."""
         for row in rows:
             if row.is_leaving:
-                self.answers[row.channel_id] = Answer(row.state.withdraw_begun_at, row.left_s(now_s))
+                begun_at, before = row.state.withdraw_begun_at, self.answers.get(row.channel_id)
+                count = before.count + 1 if before is not None and before.begun_at == begun_at else 1
+                self.answers[row.channel_id] = Answer(begun_at, row.left_s(now_s), count)
