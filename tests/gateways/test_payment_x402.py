@@ -161,7 +161,7 @@ def test_a_small_purchase_deposits_what_the_gas_is_worth(rpc: Rpc, buying: Buyin
     buying(act)
 
 
-def test_what_was_paid_before_the_bytes_left_survives_a_kill(rpc: Rpc, tmp_path: Path, film: Path, bought: int) -> None:
+def test_what_was_paid_before_the_bytes_left_survives_a_kill(rpc: Rpc, tmp_path: Path, film: Path) -> None:
     """The moment the first byte of an answer is here, its voucher is in the books of the killed node."""
     folder = tmp_path / "node"
     folder.mkdir()
