@@ -81,13 +81,14 @@ def seller(
     is_free: Callable[[bytes], bool] = lambda _: False,
     listed: Listed | None = None,
     upstream: Upstream | None = None,
+    unpaid_patience_s: float = UNPAID_PATIENCE_S,
 ) -> Seller:
     """A node that asks PRICE."""
     chain, offers, telemetry = Chain(), OfferStand(), Telemetry()
     ledger = place.enter(EarnedLedger.open(place.folder(f"{name}-books") / FILE_NAME))
     till = Till(TERMS, ledger, cast(Settlement, chain), confirmations=1, clock=SystemClock(), telemetry=telemetry)
     place.spawn(till.run())
-    charging = Charging(till, offers, is_free, customer_patience_s=STALL_S / 2, unpaid_patience_s=UNPAID_PATIENCE_S)
+    charging = Charging(till, offers, is_free, customer_patience_s=STALL_S / 2, unpaid_patience_s=unpaid_patience_s)
     peer = place.peer(name, endpoint=endpoint, charging=charging, listed=listed, upstream=upstream)
     return Seller(peer, till, offers, chain, ledger)
 
@@ -125,7 +126,13 @@ class Buyer:
 
 
 def buyer(
-    place: World, name: str = "buyer", *, number: int = 1, store: Store | None = None, endpoint: Endpoint | None = None
+    place: World,
+    name: str = "buyer",
+    *,
+    number: int = 1,
+    capacity_units: int = CAPACITY,
+    store: Store | None = None,
+    endpoint: Endpoint | None = None,
 ) -> Buyer:
     """Its books are real ones."""
     payer, witness, telemetry = Payer(number), Witness(), Telemetry()
@@ -139,6 +146,6 @@ def buyer(
     pot = Pot(lambda: day.left_parts(promising.today()))
     desk = Desk(promising, pot, witness, telemetry, place.spawn)
     node = NodeRecord(OPERATOR.address, HOT.address, bytes(32), 100, "eu", PRICE, (), True, 1)
-    channel = PayerChannel(OwnChannel(payer.channel, payer.config, 0), node, CAPACITY, desk)
+    channel = PayerChannel(OwnChannel(payer.channel, payer.config, 0), node, capacity_units, desk)
     place.spawn(channel.run())
     return Buyer(place.reader(store or place.store(name), endpoint), payer, channel, witness, spent)

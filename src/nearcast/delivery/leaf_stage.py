@@ -18,7 +18,7 @@ from nearcast.delivery.layout import Layout
 from nearcast.delivery.plan import Plan, Run
 from nearcast.delivery.roster import Roster
 from nearcast.delivery.source import Source
-from nearcast.delivery.tasks import in_thread, leading_error, raise_if_cancelled
+from nearcast.delivery.tasks import in_thread, leading_error
 from nearcast.errors import (
     IntegrityError,
     LimitError,
@@ -57,6 +57,7 @@ class LeafStage:
         self._plain_sources = plain_sources
         self._plan = Plan(layout.count, layout.size_of, run_end=layout.run_end)
         self._being_written: set[int] = set()
+        self._is_over = False
         self._lacking: dict[str, NearcastError] = {}
         self._serving: dict[str, asyncio.Task[None]] = {}
 
@@ -65,11 +66,14 @@ class LeafStage:
         try:
             async with asyncio.TaskGroup() as group:
                 keeping = group.create_task(self._landing.keep_durable())
-                while not self._plan.is_done:
-                    self._start_new(group)
-                    if self._plan.is_stuck():
-                        raise self._roster.nobody_left(self._lacking)
-                    await self._roster.pulse.wait()
+                try:
+                    while not self._plan.is_done:
+                        self._start_new(group)
+                        if self._plan.is_stuck():
+                            raise self._roster.nobody_left(self._lacking)
+                        await self._roster.pulse.wait()
+                finally:
+                    self._is_over = True
                 for task in (keeping, *self._serving.values()):
                     task.cancel()
         except BaseExceptionGroup as failures:
@@ -124,7 +128,9 @@ class LeafStage:
                 if not (isinstance(error, UnavailableError) and gave_something):
                     self._roster.fail(source.name, error)
                     return
-                raise_if_cancelled()  # while the group was waiting for its last ones to be drained
+                # A TaskGroup that is ending its tasks after a failure forgets a cancellation that comes meanwhile.
+                if self._is_over:
+                    return
                 self._plan.join(source.name, self._roster.paces.of(source.name))
 
     async def _request_on_and_on(self, source: Source) -> None:

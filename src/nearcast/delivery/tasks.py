@@ -50,17 +50,6 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield error
 
 
-def raise_if_cancelled() -> None:
-    """CancelledError if the present task was cancelled and has not ended yet.
-
-    A TaskGroup that is busy ending its tasks after a failure raises the failure, and forgets that it was cancelled
-    meanwhile (Python 3.11). Whoever catches the failure and goes on asks here first.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
 class Pulse:
     """Something has changed: wakes everyone who waits at that moment."""
 
