@@ -10,8 +10,9 @@ from tests.payments.claim_stage import PAYER_HOT, TERMS, USDC, Stage, config_of,
 from tests.payments.shop import CAPACITY, NOTHING, OPEN, Payer, Shop, open_shop, until
 
 from nearcast.chain.bindings.settlement import ChannelState
+from nearcast.chain.channels import AMOUNT_UNITS_MAX
 from nearcast.content.cid import raw_cid
-from nearcast.errors import RefusedError
+from nearcast.errors import RefusedError, StoreError
 from nearcast.payments import till as till_module
 from nearcast.payments.admission import WITHDRAWING
 from nearcast.payments.messages import Unwelcome, Welcome
@@ -101,6 +102,36 @@ def test_a_chain_that_does_not_answer_is_named_to_nobody(tmp_path: Path) -> None
         answer = await (await shop.greet(shop.open_channel(Payer(1)))).answer()
         assert isinstance(answer, Unwelcome)
         assert "secret-endpoint" not in answer.text
+
+    in_shop(act, tmp_path)
+
+
+def test_a_balance_beyond_all_money_harms_nobody(tmp_path: Path) -> None:
+    async def act(shop: Shop) -> None:
+        payer = shop.open_channel(Payer(1), (1 << 112) - 1)
+        end = await shop.greet(payer)
+        assert await end.answer() == Welcome(NOTHING, AMOUNT_UNITS_MAX)
+        await end.pay(payer.promise(AMOUNT_UNITS_MAX))
+        customer = await shop.till.customer(payer.channel, end.peer, 1)
+        await customer.until_written(AMOUNT_UNITS_MAX)
+
+    in_shop(act, tmp_path)
+
+
+def test_books_that_cannot_be_read_refuse_one_payer_and_end_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act(shop: Shop) -> None:
+        def damaged(_: bytes) -> None:
+            raise StoreError("/home/somebody/earned.sqlite3 is damaged")
+
+        payer = shop.open_channel(Payer(1))
+        with monkeypatch.context() as patch:
+            patch.setattr(shop.ledger, "newest", damaged)
+            answer = await (await shop.greet(payer)).answer()
+        assert isinstance(answer, Unwelcome)
+        assert "somebody" not in answer.text
+        assert isinstance(await (await shop.greet(payer)).answer(), Welcome)
 
     in_shop(act, tmp_path)
 

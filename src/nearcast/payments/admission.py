@@ -3,6 +3,7 @@
 from typing import Final
 
 from nearcast.chain.bindings.settlement import ChannelState, Settlement
+from nearcast.chain.channels import AMOUNT_UNITS_MAX
 from nearcast.chain.eip712 import ZERO_ADDRESS
 from nearcast.chain.vouchers import ChannelConfig
 from nearcast.errors import RefusedError
@@ -29,7 +30,7 @@ def capacity_of(newest: ChannelState, confirmed_units: int) -> int:
     """The most that a voucher of the channel can be worth. RefusedError when it cannot be delivered on."""
     if newest.withdraw_begun_at or newest.pending_units:
         raise RefusedError(WITHDRAWING)
-    capacity_units = min(newest.balance_units, confirmed_units)
+    capacity_units = min(newest.balance_units, confirmed_units, AMOUNT_UNITS_MAX)
     if capacity_units == 0:
         raise RefusedError("the channel holds no deposit, or none with enough confirmations")
     return capacity_units

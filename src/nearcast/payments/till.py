@@ -15,7 +15,7 @@ from typing import Final
 from nearcast.chain.bindings.settlement import Settlement
 from nearcast.chain.vouchers import ChannelConfig, Voucher, channel_id, verify_voucher
 from nearcast.clock import Clock
-from nearcast.errors import ChainError, RefusedError, UnavailableError
+from nearcast.errors import ChainError, RefusedError, StoreError, UnavailableError
 from nearcast.payments.admission import capacity_of, check_config, is_known_well, read_channel
 from nearcast.payments.collecting import PayStream
 from nearcast.payments.customer import Customer
@@ -170,7 +170,7 @@ class Till:
                 await self._read(customer)
             return customer
         check_config(self.terms, config)
-        known = await in_thread(self._ledger.newest, channel)
+        known = await self._known(channel)
         if is_known_well(known, int(self._clock.unix_s())):
             assert known is not None
             customer = self._add(known, 0)
@@ -181,6 +181,14 @@ class Till:
         customer = self._add(known or nothing, claimed_units)
         customer.checked(capacity_units)
         return customer
+
+    async def _known(self, channel: bytes) -> EarnedChannel | None:
+        try:
+            return await in_thread(self._ledger.newest, channel)
+        except StoreError as error:  # its words name a file of ours
+            self._telemetry.count("books_unreadable")
+            self._telemetry.event("books_unreadable", reason=error.message)
+            raise RefusedError("this node cannot read its books at the moment; try again later") from error
 
     def _add(self, known: EarnedChannel, claimed_units: int) -> Customer:
         customer = self._customers.get(known.channel_id)  # another stream may have been faster
