@@ -24,6 +24,7 @@ from nearcast.payments.budget import Allowance, Budget, Day, Pot
 from nearcast.payments.channel_paying import ChannelPaying
 from nearcast.payments.credit import PayeeAccount
 from nearcast.payments.earned import FILE_NAME, EarnedLedger
+from nearcast.payments.messages import Promise, Unwelcome, Welcome, parse_answer, promise_fields
 from nearcast.payments.offer_check import SignedOffer as KeptOffer
 from nearcast.payments.offering import SignedOffer
 from nearcast.payments.payer_channel import Desk, PayerChannel
@@ -31,7 +32,8 @@ from nearcast.payments.promising import Promising
 from nearcast.payments.spent import SpentLedger
 from nearcast.payments.till import Till
 from nearcast.telemetry import Telemetry
-from nearcast.transport.base import Endpoint, PeerAddress
+from nearcast.transport.base import Endpoint, PeerAddress, Stream
+from nearcast.wire import FrameReader, encode_message
 
 PRICE = 10_000  # units per GiB: a MiB costs almost ten
 MAX_PRICE = 20_000
@@ -91,6 +93,23 @@ def seller(
     charging = Charging(till, offers, is_free, customer_patience_s=STALL_S / 2, unpaid_patience_s=unpaid_patience_s)
     peer = place.peer(name, endpoint=endpoint, charging=charging, listed=listed, upstream=upstream)
     return Seller(peer, till, offers, chain, ledger)
+
+
+class PayEnd:
+    """The payer's end of a payment stream, driven by hand."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self._frames = FrameReader(stream.receive)
+
+    async def say(self, fields: dict[str, Any]) -> None:
+        await self.stream.send.write(encode_message(fields))
+
+    async def pay(self, promise: Promise) -> None:
+        await self.say(promise_fields(promise))
+
+    async def answer(self) -> Welcome | Unwelcome:
+        return parse_answer(await self._frames.message())
 
 
 @dataclass
