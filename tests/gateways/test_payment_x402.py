@@ -28,6 +28,7 @@ from tests.gateways.buyers import (
 from tests.gateways.buyers import buying as run_buying
 from tests.gateways.selling import SELLER, Shop
 
+from nearcast.chain.devchain.addresses import ACCOUNTS
 from nearcast.errors import StoreError
 from nearcast.gateways.http.payment_desk import DEPOSIT_MIN_UNITS
 from nearcast.payments.credit import cost_units
@@ -202,5 +203,18 @@ def test_no_byte_leaves_before_its_voucher_is_on_disk(
         refused = buyer.get(url)
         assert refused.status_code == 500
         assert len(refused.content) < 200
+
+    buying(act)
+
+
+def test_the_example_of_the_documents_buys_a_range(rpc: Rpc, buying: Buying, film: Path) -> None:
+    def act(shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
+        example = Path(__file__).parents[2] / "examples" / "pay_over_http.py"
+        bought = film.with_name("bought.bin")
+        environment = {**os.environ, "WALLET_SECRET": f"0x{ACCOUNTS[PAYER].secret.hex()}", "RPC": rpc.url}
+        command = [sys.executable, str(example), shop.url + shop.share(film), str(bought), "100-299"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert bought.read_bytes() == film.read_bytes()[100:300]
 
     buying(act)
