@@ -2,18 +2,19 @@
 
 Here is only the exchange: an answer that is no JSON-RPC, has another id or is too long is a ChainError, no answer is an
 UnavailableError, an error object is an RpcError. What the answers mean is rpc.py's. The endpoint is named in messages
-without its path, which is where providers put the customer's secret.
+without its path, which is where providers put the customer's secret. aiohttp takes 0.3 s to import: only when asked.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-
-import aiohttp
 
 from nearcast.chain.reverts import printable
 from nearcast.errors import ChainError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
 
 RESPONSE_BYTES_MAX: Final = 32 << 20  # guess: a page of logs is below 10 MB with every provider
 BATCH_MAX: Final = 100  # requests in one HTTP request; the lowest limit of the large providers
@@ -49,7 +50,7 @@ class Wire:
         self.place = parts.netloc.rpartition("@")[2]
         self._url = url
         self._timeout_s = timeout_s
-        self._session: aiohttp.ClientSession | None = None
+        self._session: ClientSession | None = None
         self._last_id = 0
 
     async def close(self) -> None:
@@ -74,6 +75,8 @@ class Wire:
         return self._in_order(answer, first, len(bodies))
 
     async def _post(self, body: Any) -> bytes:
+        import aiohttp
+
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
@@ -97,7 +100,7 @@ class Wire:
                 f"the connection to {self.place} broke: {printable(repr(error))}", fix=FIX
             ) from error
 
-    async def _bounded(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _bounded(self, response: "ClientResponse") -> bytes:
         parts, size_bytes = [], 0
         async for part in response.content.iter_chunked(1 << 16):
             size_bytes += len(part)

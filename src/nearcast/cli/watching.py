@@ -8,7 +8,16 @@ from nearcast.cli.amounts import bytes_text, percent_text, rate_text, seconds_te
 from nearcast.cli.money import usdc_text
 from nearcast.cli.output import Output, printable
 from nearcast.cli.tally import Tally
-from nearcast.delivery.events import FetchEvent, FetchReport, LeafVerified, Paying, Planned, SourceFailed, SourceJoined
+from nearcast.delivery.events import (
+    FetchEvent,
+    FetchReport,
+    Hiring,
+    LeafVerified,
+    Paying,
+    Planned,
+    SourceFailed,
+    SourceJoined,
+)
 from nearcast.payments.credit import whole_units
 
 NAME_COLUMNS = 28  # of a source in the summary: an address, or the beginning of a URL
@@ -37,9 +46,13 @@ def take(tally: Tally, event: FetchEvent, say: Callable[[str], None]) -> None:
             tally.of(event.source)
         case LeafVerified():
             tally.add(event.source, event.size_bytes)
+        case Hiring():
+            price, most = usdc_text(event.price_units_per_gib), usdc_text(event.expected_units)
+            channel = "; a channel to it is opened first" if event.opens_channel else ""
+            say(f"  nobody gives it for free: {printable(event.source)} is paid {price} per GiB of verified bytes,")
+            say(f"  about {most} in all, {usdc_text(event.fetch_cap_units)} at most (--cap){channel}")
         case Paying():
-            price = usdc_text(event.price_units_per_gib)
-            say(f"  paying {printable(event.source)} {price} per GiB, for verified bytes only")
+            pass  # as it was said
         case SourceFailed():
             tally.lost(event.source, event.reason, lied=event.liar)
             verdict = "lied and is not asked again" if event.liar else "gave up"

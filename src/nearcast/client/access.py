@@ -156,7 +156,7 @@ class Client:
         trail = self._finder.begin_trail()
         search = Search(trail, 0 if spend is None else spend.max_price_units_per_gib)
         found = await self._finder.find(wanted.root, search, urls)
-        async with Supply(self._finder.pool, found, trail, spend, self._rate_of) as supply:
+        async with Supply(self._finder.pool, found, trail, spend, self._rate_of, on_event) as supply:
             report = await fetch_supplied(self._fetcher, self.store, wanted, supply, on_event)
         for name, size_bytes in report.bytes_by_source.items():
             self._paces.of(name).measured(size_bytes, report.duration_s)

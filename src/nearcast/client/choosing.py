@@ -8,11 +8,13 @@ price times the time that the download is expected to take. So a node twice as f
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nearcast.chain.node_records import NodeRecord
 from nearcast.delivery.messages import Holding
 from nearcast.transport.base import PeerAddress
+
+if TYPE_CHECKING:
+    from nearcast.chain.node_records import NodeRecord
 
 ROUND_TRIPS: Final = 2  # before the first leaf: the payment stream and the nodes go out together, then the leaves
 MEGABIT_BYTES: Final = 125_000
@@ -45,7 +47,7 @@ class Payee:
     """A registered node that offers the root for money. `rate_bytes_per_s`: measured; None before the first time."""
 
     offering: Offering
-    node: NodeRecord
+    node: "NodeRecord"
     rate_bytes_per_s: float | None
     has_channel: bool
 

@@ -1,13 +1,15 @@
 """Whose money a fetch may spend, and how much of it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from nearcast.chain.node_records import NodeRecord
 from nearcast.content.cid import Cid
 from nearcast.payments.budget import Allowance
-from nearcast.payments.known_nodes import KnownNodes
 from nearcast.payments.paying import Paying
+
+if TYPE_CHECKING:
+    from nearcast.chain.node_records import NodeRecord
+    from nearcast.payments.known_nodes import KnownNodes
 
 
 class Channel(Protocol):
@@ -20,10 +22,10 @@ class Channel(Protocol):
 class Purse(Protocol):
     """The channels that a payer pays from: payments/purse.py has the real one."""
 
-    def has_channel(self, node: NodeRecord) -> bool:
+    def has_channel(self, node: "NodeRecord") -> bool:
         """Whether a channel to it with money left is open."""
 
-    async def channel_for(self, node: NodeRecord, expected_units: int) -> Channel:
+    async def channel_for(self, node: "NodeRecord", expected_units: int) -> Channel:
         """That channel, or a new one. Raises FundsError, WalletError, ChainError, UnavailableError, RefusedError."""
 
 
@@ -32,6 +34,6 @@ class Spend:
     """What one payer may pay: nodes of this registry, at this price, so much per fetch."""
 
     purse: Purse
-    nodes: KnownNodes
+    nodes: "KnownNodes"
     max_price_units_per_gib: int
     fetch_cap_units: int

@@ -14,6 +14,7 @@ from typing import Self
 from nearcast.client.choosing import Offering, Payee, affordable, free_of_charge, in_order, size_bytes_of
 from nearcast.client.finding import Found
 from nearcast.client.spending import Spend
+from nearcast.delivery.events import FetchEvent, Hiring
 from nearcast.delivery.http_source import HttpSource
 from nearcast.delivery.peer_source import NAME_DIGITS, PeerSource
 from nearcast.delivery.relay import stall_s
@@ -30,6 +31,10 @@ RateOf = Callable[[str], float | None]
 """A source's measured rate in bytes per second, by its name; None: never measured."""
 
 
+def _unheard(_: FetchEvent) -> None:
+    """For a relay, which pays for others: nobody watches."""
+
+
 class Supply:
     """Use as an async context manager: at its end everything is paid for."""
 
@@ -40,7 +45,10 @@ class Supply:
         trail: Trail,
         spend: Spend | None,
         rate_of: RateOf,
+        on_event: Callable[[FetchEvent], None] = _unheard,
     ) -> None:
+        """`on_event` hears who is about to be paid, before anything is."""
+        self._on_event = on_event
         self._pool = pool
         self._found = found
         self._trail = trail
@@ -139,6 +147,8 @@ class Supply:
         if left_parts <= 0:
             raise RefusedError("the cap of this fetch is used up", fix="give it a higher --cap")
         expected_units = min(cost_units(size_bytes_of(payee.offering), price), spend.fetch_cap_units)
+        name = payee.offering.address.endpoint_id.hex()[:NAME_DIGITS]
+        self._on_event(Hiring(name, price, expected_units, spend.fetch_cap_units, not payee.has_channel))
         channel = await spend.purse.channel_for(payee.node, expected_units)
         paying = channel.paying(self._found.root, price, self._allowance)
         self._payings.append(paying)

@@ -54,6 +54,18 @@ class SourceJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class Hiring:
+    """A source is about to be paid, before a channel is opened or a voucher signed: what it asks, what that may come
+    to (by the size it tells, at most the cap), the cap of the fetch, and whether a channel has to be opened."""
+
+    source: str
+    price_units_per_gib: int
+    expected_units: int
+    fetch_cap_units: int
+    opens_channel: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Paying:
     """A source's first offer was accepted: from now on every verified block of it is paid."""
 
@@ -62,7 +74,7 @@ class Paying:
     channel_id: bytes
 
 
-FetchEvent: TypeAlias = Planned | LeafVerified | SourceFailed | SourceJoined | Paying
+FetchEvent: TypeAlias = Planned | LeafVerified | SourceFailed | SourceJoined | Hiring | Paying
 
 
 @dataclass(slots=True)
