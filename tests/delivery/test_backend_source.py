@@ -17,7 +17,7 @@ from nearcast.content.backends.index import BackendIndex, KnownFile
 from nearcast.content.backends.opening import reopen
 from nearcast.content.cid import Cid, raw_cid
 from nearcast.content.importer import import_path
-from nearcast.delivery.backend_source import RANGE_BYTES_MAX, BackendSource, joined
+from nearcast.delivery.backend_source import RANGE_BYTES_MAX, BackendSource, Places, joined
 from nearcast.delivery.events import LeafVerified
 from nearcast.delivery.fetch import Wanted
 from nearcast.delivery.source import NodesWanted, Span
@@ -40,7 +40,7 @@ async def web_source(
         found = await added(index, origin.url, keys=list(files))
         origin.requests.clear()
         backend = reopen(found.backend.address, found.backend.only)
-        yield origin, BackendSource(index, found.backend.backend_id, backend, telemetry or Telemetry()), found.root
+        yield origin, BackendSource(index, lambda _: backend, telemetry or Telemetry()), found.root
 
 
 async def fetched(reader_: Reader, root: Cid, source: Any, path: str = "", **wanted: Any) -> bytes:
@@ -250,7 +250,8 @@ def test_a_folder_on_this_machine(index: BackendIndex, tmp_path: Path) -> None:
         site = write_folder(tmp_path / "site", SITE)
         (site / "link").symlink_to("index.html")
         found = await added(index, str(site))
-        source = BackendSource(index, 1, reopen(found.backend.address, None), Telemetry())
+        backend = reopen(found.backend.address, None)
+        source = BackendSource(index, lambda _: backend, Telemetry())
         async with world(tmp_path) as there:
             assert await fetched(there.reader(), found.root, source, "films/one.webm") == SITE["films/one.webm"]
             (site / "exact.bin").unlink()
@@ -262,26 +263,43 @@ def test_a_folder_on_this_machine(index: BackendIndex, tmp_path: Path) -> None:
 
 
 def test_leaves_are_joined_where_they_are_adjacent() -> None:
-    one = KnownFile(1, 1, BackendObject("a", 30 * MIB, ""), raw_cid(bytes(32)), 0, False)
-    two = KnownFile(2, 1, BackendObject("b", 30 * MIB, ""), raw_cid(bytes(32)), 0, False)
-    leaves = [(one, n * MIB, MIB) for n in range(10)]
+    one = (KnownFile(1, 1, BackendObject("a", 30 * MIB, ""), raw_cid(bytes(32)), 0, False),)
+    two = (KnownFile(2, 1, BackendObject("b", 30 * MIB, ""), raw_cid(bytes(32)), 0, False), *one)
+    leaves: list[Places] = [(one, n * MIB, MIB) for n in range(10)]
     leaves += [(one, 12 * MIB, MIB), (one, 13 * MIB, 5), (two, 0, MIB)]
-    ranges = joined(iter([*leaves, (None, 0, 0), (None, 0, 0), (two, MIB, MIB)]))
-    assert [(each.file and each.file.file_id, each.start, len(each.sizes), each.size_bytes) for each in ranges] == [
+    ranges = joined(iter([*leaves, ((), 0, 0), ((), 0, 0), (two, MIB, MIB)]))
+    assert [(len(each.files), each.start, len(each.sizes), each.size_bytes) for each in ranges] == [
         (1, 0, 8, RANGE_BYTES_MAX),
         (1, 8 * MIB, 2, 2 * MIB),
         (1, 12 * MIB, 2, MIB + 5),
         (2, 0, 1, MIB),
-        (None, 0, 2, 0),
+        (0, 0, 2, 0),
         (2, MIB, 1, MIB),
     ]
 
 
-def test_events_name_the_backend_by_a_number(index: BackendIndex, tmp_path: Path) -> None:
+def test_a_file_that_changed_is_read_from_where_it_still_is(index: BackendIndex, tmp_path: Path) -> None:
+    async def main() -> None:
+        film = SITE["films/two.webm"]
+        async with web_source(index, {"a": film, "b": film, "c.txt": b"x", "d.txt": b"x"}) as (origin, source, root):
+            changed = bytearray(film)
+            changed[12 * MIB] ^= 1
+            origin.put("a", bytes(changed))
+            origin.put("c.txt", b"y")
+            async with world(tmp_path) as there:
+                reader_ = there.reader()
+                assert await fetched(reader_, root, source, "a") == film
+                assert await fetched(reader_, root, source, "c.txt") == b"x"
+                assert index.count_changed(1) == 2
+
+    run(main())
+
+
+def test_events_do_not_name_the_backend(index: BackendIndex, tmp_path: Path) -> None:
     async def main() -> None:
         async with web_source(index, SITE) as (_, source, root), world(tmp_path) as there:
             reader_ = there.reader()
             await reader_.fetcher.fetch(Wanted(root), [source], reader_.events.append)
-            assert {event.source for event in reader_.told(LeafVerified)} == {"backend 1"}
+            assert {event.source for event in reader_.told(LeafVerified)} == {"backend"}
 
     run(main())

@@ -34,7 +34,7 @@ def test_what_a_command_adds_is_known_at_once(tmp_path: Path) -> None:
         assert not sources.knows(NOWHERE)
         assert sources.holding(root) == Holding("all", SITE_BYTES)
         assert sources.holding(NOWHERE) is None
-        assert [source.name for source in sources.sources(root)] == ["backend 1"]
+        assert [source.name for source in sources.sources(root)] == ["backend"]
         assert sources.sources(root) == sources.sources(root), "one source for all downloads: it bounds their requests"
         assert sources.sources(NOWHERE) == []
         assert sources.status() == {"backends": 1, "files": len(SITE), "size": SITE_BYTES}

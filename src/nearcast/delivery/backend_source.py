@@ -1,8 +1,9 @@
-"""A node's own backend as a source: nodes from the index, leaves by byte ranges from where the files really are.
+"""A node's own backends as one source: nodes from the index, leaves by byte ranges from where the files really are.
 
 Adjacent leaves are read together, up to RANGE_BYTES_MAX; while one range is handed over, the next are on their way.
-What the backend gives is believed only by its hash, as from any source. Bytes that are not the leaf they should be mean
-that the file was changed after it was added: from then on it is not served (`nearcast backend add` reads it anew).
+What a backend gives is believed only by its hash, as from any source. Bytes that are not the leaf they should be mean
+that the file was changed after it was added: from then on it is not served (`nearcast backend add` reads it anew). A
+file that is there several times, in other backends or under other keys, is then read from the next place.
 
 Invariant: nothing that a source says (its name, its errors) tells where the backend is. These words travel: into the
 end of an answer to a peer, into a page of the gateway. What really happened goes to telemetry, which stays here.
@@ -12,7 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from nearcast.content.backends.base import Backend
 from nearcast.content.backends.index import BackendIndex, KnownFile
@@ -43,11 +44,15 @@ RANGE_TIMEOUT_S = 60.0  # obstore's own retries included; guess: 8 MiB at 2 Mbit
 REQUESTS_IN_FLIGHT = 3  # as for every source: delivery/source.py
 
 
+Places: TypeAlias = tuple[tuple[KnownFile, ...], int, int]
+"""The files that have a leaf (the same file, at several places; empty: none has), its offset and size in them."""
+
+
 @dataclass(slots=True)
 class Range:
-    """Adjacent leaves of one file, or (no file) leaves that this backend does not have."""
+    """Adjacent leaves of one file, or (no files) leaves that no backend has."""
 
-    file: KnownFile | None
+    files: tuple[KnownFile, ...]
     start: int
     sizes: list[int] = field(default_factory=list)
 
@@ -56,15 +61,26 @@ class Range:
         return sum(self.sizes)
 
 
-def joined(leaves: Iterator[tuple[KnownFile | None, int, int]]) -> list[Range]:
-    """(file, offset, size) of leaves in the order asked, as ranges in that order."""
+@dataclass(frozen=True, slots=True)
+class RangeRead:
+    """A range's bytes, right or wrong, and from which of its files they are."""
+
+    file: KnownFile
+    data: bytes
+
+
+Reading: TypeAlias = "RangeRead | NearcastError"
+
+
+def joined(leaves: Iterator[Places]) -> list[Range]:
+    """Leaves in the order asked, as ranges in that order."""
     ranges: list[Range] = []
     end = size_bytes = 0
-    for file, offset, leaf_bytes in leaves:
+    for files, offset, leaf_bytes in leaves:
         last = ranges[-1] if ranges else None
-        is_next = last is not None and last.file == file and (file is None or offset == end)
+        is_next = last is not None and last.files == files and (not files or offset == end)
         if last is None or not is_next or size_bytes + leaf_bytes > RANGE_BYTES_MAX:
-            last = Range(file, offset)
+            last = Range(files, offset)
             ranges.append(last)
             size_bytes = 0
         last.sizes.append(leaf_bytes)
@@ -72,21 +88,26 @@ def joined(leaves: Iterator[tuple[KnownFile | None, int, int]]) -> list[Range]:
     return ranges
 
 
+class Backends(Protocol):
+    """The opened backends by number."""
+
+    def __call__(self, backend_id: int) -> Backend | None:
+        """None for one that was removed, or that cannot be opened. Quick."""
+
+
 class BackendSource:
-    """Source of delivery/source.py over one backend. Its `name` is a number, not where it is."""
+    """Source of delivery/source.py over all backends of a node. Its `name` says nothing of them."""
 
+    name = "backend"
     gives_nodes = True
-    purchase: "Purchase | None" = None  # one's own backend is not paid over Nearcast
     requests_in_flight = REQUESTS_IN_FLIGHT
+    purchase: "Purchase | None" = None  # one's own backend is not paid over Nearcast
 
-    def __init__(self, index: BackendIndex, backend_id: int, backend: Backend, telemetry: Telemetry) -> None:
+    def __init__(self, index: BackendIndex, backends: Backends, telemetry: Telemetry) -> None:
         self._index = index
-        self._backend_id = backend_id
-        self._backend = backend
+        self._backends = backends
         self._telemetry = telemetry
-        self._slots = asyncio.Semaphore(BACKEND_REQUESTS_MAX)
-        self._changed: set[int] = set()
-        self.name = f"backend {backend_id}"
+        self._slots: dict[int, asyncio.Semaphore] = {}
 
     async def nodes(self, want: NodesWanted, take: TakeNode) -> None:
         """Walks the DAG over what the index has; a target that is one raw leaf is read. Nothing is sent inline."""
@@ -99,7 +120,7 @@ class BackendSource:
 
     async def leaves(self, spans: Sequence[Span], take: TakeLeaf) -> None:
         ranges = deque(await in_thread(lambda: joined(self._places(spans))))
-        reading: deque[tuple[Range, asyncio.Task[bytes | NearcastError]]] = deque()
+        reading: deque[tuple[Range, asyncio.Task[Reading]]] = deque()
         position = 0
         with one_error():
             async with asyncio.TaskGroup() as group:
@@ -115,37 +136,50 @@ class BackendSource:
                     for _, task in reading:
                         task.cancel()
 
-    def _places(self, spans: Sequence[Span]) -> Iterator[tuple[KnownFile | None, int, int]]:
-        """(file, offset, size) of every leaf, in order; looks into the index, so in a thread."""
+    def _places(self, spans: Sequence[Span]) -> Iterator[Places]:
+        """Where every leaf is, in order; looks into the index, so in a thread."""
         for span in spans:
-            file = self._index.file_named(self._backend_id, span.cid)
+            files = self._index.files_named(span.cid)
             for index in range(span.first, span.first + span.count):
                 if span.leaves is None:
-                    yield self._leaf_place(span.cid) if file is None else (file, 0, file.object.size_bytes)
-                elif file is None:
-                    yield self._leaf_place(span.leaves.cid(index))
+                    yield self._leaf_places(span.cid)
+                elif files:
+                    yield files, *span.leaves.span(index)
                 else:
-                    yield file, *span.leaves.span(index)
+                    yield self._leaf_places(span.leaves.cid(index))
 
-    def _leaf_place(self, cid: Cid) -> tuple[KnownFile | None, int, int]:
-        """A leaf that is asked for by itself, or as a part of a file that is no file here."""
-        file = self._index.file_named(self._backend_id, cid)
-        if file is not None:
-            return file, 0, file.object.size_bytes
-        found = self._index.leaf(self._backend_id, cid)
+    def _leaf_places(self, cid: Cid) -> Places:
+        """A leaf that is a file, is asked for by itself, or is a part of a file that is no file here."""
+        files = self._index.files_named(cid)
+        if files:
+            return files, 0, files[0].object.size_bytes
+        found = self._index.leaf(cid)
         if found is None:
-            return None, 0, 0
+            return (), 0, 0
         file, offset = found
-        return file, offset, min(LEAF_BYTES, file.object.size_bytes - offset)
+        return (file,), offset, min(LEAF_BYTES, file.object.size_bytes - offset)
 
-    async def _read(self, wanted: Range) -> bytes | NearcastError:
-        """The range's bytes, or why not; never raises what the backend raises."""
-        file = wanted.file
-        if file is None or file.file_id in self._changed:
-            return NotFoundError("it does not have it")
+    async def _read(self, wanted: Range) -> Reading:
+        """The range's bytes from the first place that gives them, or why none does; raises nothing of a backend's."""
+        result: NearcastError = NotFoundError("it does not have it")
+        for file in wanted.files:
+            if await in_thread(self._index.is_changed, file.file_id):
+                continue
+            backend = self._backends(file.backend_id)
+            if backend is None:
+                continue
+            read = await self._read_from(backend, file, wanted)
+            if isinstance(read, RangeRead):
+                return read
+            if not isinstance(result, UnavailableError):
+                result = read
+        return result
+
+    async def _read_from(self, backend: Backend, file: KnownFile, wanted: Range) -> Reading:
+        slots = self._slots.setdefault(file.backend_id, asyncio.Semaphore(BACKEND_REQUESTS_MAX))
         try:
-            async with self._slots, asyncio.timeout(RANGE_TIMEOUT_S):
-                data = await self._backend.read(file.object, wanted.start, wanted.start + wanted.size_bytes)
+            async with slots, asyncio.timeout(RANGE_TIMEOUT_S):
+                data = await backend.read(file.object, wanted.start, wanted.start + wanted.size_bytes)
         except TimeoutError:
             self._tell(file, f"no whole range within {RANGE_TIMEOUT_S:g} s")
         except (ChangedError, NotFoundError) as error:
@@ -156,60 +190,61 @@ class BackendSource:
         else:
             self._telemetry.count("backend_requests")
             self._telemetry.count("backend_bytes", len(data))
-            return data
+            return RangeRead(file, data)
         return UnavailableError("it cannot be read now")
 
-    async def _hand_over(self, wanted: Range, data: bytes | NearcastError, position: int, take: TakeLeaf) -> bool:
+    async def _hand_over(self, wanted: Range, read: Reading, position: int, take: TakeLeaf) -> bool:
         """False when the taker has enough."""
-        if isinstance(data, UnavailableError):
-            raise data
         start = 0
         for index, size_bytes in enumerate(wanted.sizes):
-            is_gone = wanted.file is None or isinstance(data, NearcastError) or wanted.file.file_id in self._changed
-            leaf = None if is_gone or isinstance(data, NearcastError) else data[start : start + size_bytes]
-            start += size_bytes
-            try:
-                goes_on = await take(position + index, leaf)
-            except IntegrityError:
-                if leaf is None or wanted.file is None:
-                    raise
-                await self._note_changed(wanted.file, "its bytes are others than when it was added")
-                goes_on = await take(position + index, None)
+            end = start + size_bytes
+            while True:
+                if isinstance(read, UnavailableError):
+                    raise read
+                leaf = read.data[start:end] if isinstance(read, RangeRead) else None
+                try:
+                    goes_on = await take(position + index, leaf)
+                    break
+                except IntegrityError:
+                    if not isinstance(read, RangeRead):
+                        raise
+                    await self._note_changed(read.file, "its bytes are others than when it was added")
+                    read = await self._read(wanted)
             if not goes_on:
                 return False
+            start = end
         return True
 
     async def _block(self, cid: Cid) -> bytes:
         """One node, or a leaf. Raises NotFoundError, UnavailableError."""
         if cid.codec != RAW:
-            node = await in_thread(self._index.node, self._backend_id, cid)
+            node = await in_thread(self._index.node, cid)
             if node is None:
                 raise NotFoundError("it does not have it")
             return node
-        file, offset, size_bytes = await in_thread(self._leaf_place, cid)
-        data = await self._read(Range(file, offset, [size_bytes]))
-        if isinstance(data, NearcastError):
-            raise data
-        try:
-            await in_thread(check_block, cid, data)
-        except IntegrityError:
-            assert file is not None
-            await self._note_changed(file, "its bytes are others than when it was added")
-            raise NotFoundError("it is not what it was any more") from None
-        return data
+        files, offset, size_bytes = await in_thread(self._leaf_places, cid)
+        wanted = Range(files, offset, [size_bytes])
+        while True:
+            read = await self._read(wanted)
+            if isinstance(read, NearcastError):
+                raise read
+            try:
+                await in_thread(check_block, cid, read.data)
+                return read.data
+            except IntegrityError:
+                await self._note_changed(read.file, "its bytes are others than when it was added")
 
     async def _note_changed(self, file: KnownFile, reason: str) -> None:
-        self._changed.add(file.file_id)
         self._tell(file, reason)
         await in_thread(self._index.mark_changed, file.file_id)
 
     def _tell(self, file: KnownFile, reason: str) -> None:
         """To the operator of this node. Whoever listens must not hand it on: it names the backend."""
         self._telemetry.count("backend_failures")
-        self._telemetry.event("backend-failed", backend=self._backend_id, key=file.object.key, reason=reason)
+        self._telemetry.event("backend-failed", backend=file.backend_id, key=file.object.key, reason=reason)
 
 
-def _may_start(reading: deque[tuple[Range, asyncio.Task[bytes | NearcastError]]], wanted: Range) -> bool:
+def _may_start(reading: deque[tuple[Range, asyncio.Task[Reading]]], wanted: Range) -> bool:
     ahead_bytes = sum(each.size_bytes for each, _ in reading)
     fits = ahead_bytes + wanted.size_bytes <= AHEAD_BYTES_MAX and len(reading) < AHEAD_RANGES_MAX
     return not reading or fits

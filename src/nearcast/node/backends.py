@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from nearcast.content.backends.base import Backend
 from nearcast.content.backends.index import BackendIndex, KnownBackend
 from nearcast.content.backends.opening import reopen
 from nearcast.content.cid import Cid
@@ -26,7 +27,7 @@ def _nobody_is_recognised() -> bool:
 
 
 class BackendSources:
-    """Close it with the node. What a command adds or removes meanwhile is seen at once."""
+    """Close it with the node. What a command adds or removes meanwhile is seen at once. Thread-safe."""
 
     def __init__(
         self, data_dir: Path, telemetry: Telemetry, *, is_recognised: Callable[[], bool] = _nobody_is_recognised
@@ -38,7 +39,8 @@ class BackendSources:
         self._index = BackendIndex(data_dir)
         self._telemetry = telemetry
         self._is_recognised = is_recognised
-        self._open: dict[int, tuple[KnownBackend, BackendSource]] = {}
+        self._source = BackendSource(self._index, self._opened, telemetry)
+        self._open: dict[int, tuple[KnownBackend, Backend]] = {}
 
     def close(self) -> None:
         self._index.close()
@@ -56,16 +58,15 @@ class BackendSources:
         return bool(self._index.holders(root))
 
     def sources(self, root: Cid) -> list[Source]:
-        """The backends that have it. Nothing is asked of them here. Raises StoreError."""
-        found = [self._source(backend_id) for backend_id in self._index.holders(root)]
-        return [source for source in found if source is not None]
+        """The backends, as one source, if any has it. Nothing is asked of them here. Raises StoreError."""
+        return [self._source] if self.knows(root) else []
 
     def holding(self, root: Cid) -> Holding | None:
         """What to tell whoever asks for it: "all" where no file is known to have changed. None: no backend has it."""
         holders = self._index.holders(root)
         if not holders:
             return None
-        files = [file for each in holders if (file := self._index.file_named(each, root)) is not None]
+        files = self._index.files_named(root)
         if files:
             return Holding("all", files[0].object.size_bytes)
         whole = [each for each in holders if not self._index.count_changed(each)]
@@ -86,19 +87,18 @@ class BackendSources:
             "size": sum(each.size_bytes for each in known),
         }
 
-    def _source(self, backend_id: int) -> BackendSource | None:
+    def _opened(self, backend_id: int) -> Backend | None:
         known = self._index.backend(backend_id)
         if known is None:  # removed a moment ago
             self._open.pop(backend_id, None)
             return None
         opened = self._open.get(backend_id)
-        if opened is not None and (opened[0].address, opened[0].round) == (known.address, known.round):
+        if opened is not None and (opened[0].address, opened[0].only) == (known.address, known.only):
             return opened[1]
         try:
             backend = reopen(known.address, known.only)
         except NearcastError as error:
             self._telemetry.event("backend-failed", backend=backend_id, key="", reason=error.message)
             return None
-        source = BackendSource(self._index, backend_id, backend, self._telemetry)
-        self._open[backend_id] = known, source
-        return source
+        self._open[backend_id] = known, backend
+        return backend

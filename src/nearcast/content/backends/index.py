@@ -30,6 +30,7 @@ FILE_NAME = "backends.sqlite3"
 VERSION = 1
 BUSY_TIMEOUT_S = 30.0  # another process that commits; guess: a batch on a slow disk
 BACKENDS_MAX = 256  # of one node; guess
+COPIES_MAX = 8  # of one file that are looked at: in several backends, or under several keys
 PREFIX_BYTES = 8  # of a digest, to find a leaf by; two leaves that share them are told apart by hashing
 
 SCHEMA = """
@@ -39,8 +40,8 @@ create table if not exists backends(
     round integer not null, root blob, size integer not null, files integer not null, read_unix_s real not null,
     unique(url, endpoint));
 create table if not exists files(
-    id integer primary key, backend integer not null, key text not null, cid blob not null, size integer not null,
-    tsize integer not null, version text not null, changed integer not null, round integer not null,
+    id integer primary key autoincrement, backend integer not null, key text not null, cid blob not null,
+    size integer not null, tsize integer not null, version text not null, changed integer not null, round integer not null,
     unique(backend, key));
 create index if not exists files_by_cid on files(cid);
 create table if not exists nodes(cid blob not null, backend integer not null, file integer not null,
@@ -243,6 +244,10 @@ class BackendIndex:
         with self._changing() as sql:
             sql.execute("update files set changed = 1 where id = ?", (file_id,))
 
+    def is_changed(self, file_id: int) -> bool:
+        """Whether its bytes were seen to be others, or it is not known (any more)."""
+        return not self._ask("select 1 from files where id = ? and not changed", (file_id,))
+
     def count_changed(self, backend_id: int) -> int:
         return int(self._ask("select count(*) from files where backend = ? and changed", (backend_id,))[0][0])
 
@@ -265,27 +270,26 @@ class BackendIndex:
             )
         return sorted(row[0] for row in rows)
 
-    def node(self, backend_id: int, cid: Cid) -> bytes | None:
+    def node(self, cid: Cid) -> bytes | None:
         """A node of a folder or a file."""
-        rows = self._ask("select data from nodes where cid = ? and backend = ? limit 1",
-                         (cid.v1.to_bytes(), backend_id))  # fmt: skip
+        rows = self._ask("select data from nodes where cid = ? limit 1", (cid.v1.to_bytes(),))
         return bytes(rows[0][0]) if rows else None
 
-    def file_named(self, backend_id: int, cid: Cid) -> KnownFile | None:
-        """A file with this CID that has not changed."""
+    def files_named(self, cid: Cid) -> tuple[KnownFile, ...]:
+        """Files with this CID that have not changed, wherever they are; COPIES_MAX of them."""
         rows = self._ask(
-            f"select {_FILE} from files where cid = ? and backend = ? and not changed limit 1",
-            (cid.v1.to_bytes(), backend_id),
+            f"select {_FILE} from files where cid = ? and not changed order by id limit {COPIES_MAX}",
+            (cid.v1.to_bytes(),),
         )
-        return _file(rows[0]) if rows else None
+        return tuple(map(_file, rows))
 
-    def leaf(self, backend_id: int, cid: Cid) -> tuple[KnownFile, int] | None:
+    def leaf(self, cid: Cid) -> tuple[KnownFile, int] | None:
         """A file that has not changed, and the offset in it, at which this raw leaf probably is."""
         columns = ", ".join(f"files.{column}" for column in _FILE.split(", "))
         rows = self._ask(
             f"select {columns}, position from leaves join files on files.id = leaves.file"
-            " where prefix = ? and backend = ? and not changed limit 1",
-            (cid.digest[:PREFIX_BYTES], backend_id),
+            " where prefix = ? and not changed limit 1",
+            (cid.digest[:PREFIX_BYTES],),
         )
         return (_file(rows[0][:-1]), rows[0][-1] * LEAF_BYTES) if rows else None
 
