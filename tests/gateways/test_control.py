@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nearcast.content.blocks import MissingBlockError
 from nearcast.content.cid import raw_cid
-from nearcast.errors import NearcastError, NotFoundError, StoreLockedError, UnavailableError, UsageError
+from nearcast.errors import NearcastError, NotFoundError, RefusedError, StoreLockedError, UnavailableError, UsageError
 from nearcast.gateways.control import arguments
 from nearcast.gateways.control.door import BODY_BYTES_MAX, ControlDoor
 from nearcast.gateways.control.faults import error_of, fault_of
@@ -115,6 +115,19 @@ def test_an_error_arrives_as_the_same_error() -> None:
     request = asked(Request("/api/v0/fail", b'{"why": "nobody there"}'))
     error = error_of(request.json["error"])
     assert (request.status, type(error), error.message, error.fix) == (503, UnavailableError, "nobody there", "wait")
+
+
+def test_what_the_node_refuses_is_told_from_who_is_refused() -> None:
+    """A command that is sent away asks nobody any further; one whose wish is refused must hear why."""
+
+    async def refuse(_: dict[str, Any]) -> dict[str, Any]:
+        raise RefusedError("it is on the blacklist")
+
+    request = Request("/api/v0/refuse")
+    asyncio.run(ControlDoor(TOKEN, {"refuse": refuse}, {})(request, request))
+    assert request.status != 403
+    error = error_of(request.json["error"])
+    assert (type(error), error.message) == (RefusedError, "it is on the blacklist")
 
 
 def test_a_stream_arrives_whole_and_breaks_off_when_it_fails() -> None:

@@ -29,6 +29,10 @@ Operation = Callable[[Arguments], Awaitable[dict[str, Any]]]
 StreamedOperation = Callable[[Arguments], AsyncIterator[bytes]]
 
 
+class StrangerError(RefusedError):
+    """Whoever asks is not this node's owner."""
+
+
 class Headers(Protocol):
     def get(self, key: str, default: Any = None) -> Any: ...
 
@@ -92,7 +96,7 @@ class ControlDoor:
         scheme, _, token = str(scope.headers.get("authorization") or "").partition(" ")
         is_bearer = scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), self._token.encode())
         if not is_loopback(scope.client) or not is_bearer:
-            raise RefusedError("the control door is for this machine's owner only")
+            raise StrangerError("the control door is for this machine's owner only")
         if scope.method != "POST":
             raise UsageError("the control door takes POST")
 
@@ -122,5 +126,5 @@ async def _stream(exchange: Exchange, first: bytes, pieces: AsyncIterator[bytes]
 
 
 def _refuse(exchange: Exchange, error: NearcastError) -> None:
-    status = 403 if isinstance(error, RefusedError) else _STATUS_BY_EXIT_CODE.get(error.exit_code, 500)
+    status = 403 if isinstance(error, StrangerError) else _STATUS_BY_EXIT_CODE.get(error.exit_code, 500)
     exchange.response_bytes(status, _HEADERS, json.dumps({"error": fault_of(error)}).encode())
