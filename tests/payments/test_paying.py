@@ -186,6 +186,7 @@ def test_after_a_restart_the_newest_promise_is_repeated(tmp_path: Path) -> None:
 def test_the_last_voucher_is_read_before_the_purse_is_closed(tmp_path: Path) -> None:
     async def test(world: Payers) -> None:
         payee = Payee()
+        world.network.latency_s = 0.05
         async with world.purse() as purse:
             _, paying = await begin(world, purse, payee)
             connection = await world.connect(payee)

@@ -25,6 +25,7 @@ from nearcast.errors import IntegrityError, NotFoundError, RefusedError, RemoteE
 from nearcast.payments.budget import Allowance
 from nearcast.payments.evidence_files import load_raised_price
 from nearcast.payments.messages import Promise, Unwelcome, Welcome
+from nearcast.payments.pace import IDLE_S
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -98,6 +99,7 @@ def test_nothing_is_signed_for_a_liar_not_even_what_was_due(tmp_path: Path) -> N
             with pytest.raises(RefusedError, match="something else"):
                 paying.verified(KIB, PRICE)
             await paying.settle_up()
+            assert not await payee.heard.wait(5 * IDLE_S), "nothing more is said to it"
             assert channel.account.signed_units == 0
         assert payee.newest.units == 0
         with world.ledger() as spent:
