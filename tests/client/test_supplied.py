@@ -7,7 +7,7 @@ from tests.delivery.world import Reader, file_dag, keep_file, keep_tree, noise, 
 
 from nearcast.client.supplied import fetch_supplied
 from nearcast.content.reader import read_range
-from nearcast.delivery.events import Wanted
+from nearcast.delivery.events import FetchReport, Wanted
 from nearcast.delivery.source import Source
 from nearcast.errors import NearcastError, NotFoundError, RefusedError, UnavailableError
 
@@ -34,8 +34,8 @@ class FakeSupply:
         return NOBODY
 
 
-async def fetch(reader: Reader, wanted: Wanted, supply: FakeSupply) -> None:
-    await fetch_supplied(reader.fetcher, reader.store, wanted, supply, reader.events.append)
+async def fetch(reader: Reader, wanted: Wanted, supply: FakeSupply) -> FetchReport:
+    return await fetch_supplied(reader.fetcher, reader.store, wanted, supply, reader.events.append)
 
 
 def test_what_is_here_needs_nobody(tmp_path: Path) -> None:
@@ -55,9 +55,10 @@ def test_when_those_who_are_free_lack_it_the_next_ones_are_asked(tmp_path: Path)
             root = keep_file(holder.store, FILM).root
             await gone.die()
             supply = FakeSupply([reader.source(empty)], reader.source(gone), reader.source(holder))
-            await fetch(reader, Wanted(root), supply)
+            report = await fetch(reader, Wanted(root), supply)
             assert b"".join(read_range(reader.store.get_block, root, 0, len(FILM))) == FILM
             assert supply.asked == 2
+            assert list(report.failed) == [gone.name], "also who failed before the last ones were asked"
 
     run(main())
 

@@ -27,19 +27,19 @@ async def fetch_supplied(
     fetcher: Fetcher, store: Store, wanted: Wanted, supply: Supplying, on_event: Callable[[FetchEvent], None]
 ) -> FetchReport:
     """As Fetcher.fetch, which starts again with the next sources where it failed with the ones before: what has arrived
-    is here, and is not fetched again."""
-    failed: set[str] = set()
+    is here, and is not fetched again. The report names all who failed or lied."""
+    failed: dict[str, SourceFailed] = {}
 
     def told(event: FetchEvent) -> None:
         if isinstance(event, SourceFailed):
-            failed.add(event.source)
+            failed[event.source] = event
         on_event(event)
 
     sources = supply.free()  # with nobody at all it is seen whether anything is missing, before anybody is paid
     is_anybody = bool(sources)
     while True:
         try:
-            return await fetcher.fetch(wanted, sources, told)
+            report = await fetcher.fetch(wanted, sources, told)
         except (StoreError, IntegrityError, LimitError):
             raise
         except NearcastError as error:
@@ -52,6 +52,11 @@ async def fetch_supplied(
             if not more:
                 raise
             sources = [*(source for source in sources if source.name not in failed), *more]
+        else:
+            report.failed = {name: event.reason for name, event in failed.items()} | report.failed
+            liars = (name for name, event in failed.items() if event.liar)
+            report.liars = tuple(dict.fromkeys((*liars, *report.liars)))
+            return report
 
 
 def _has_no_such_path(store: Store, wanted: Wanted) -> bool:
