@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.chain.endpoint import HangUpError, no_sleep
+from tests.chain.endpoint import HangUpError, RefuseError, no_sleep
 from tests.payments.claim_stage import (
     DAY_S,
     HOT,
@@ -14,6 +16,7 @@ from tests.payments.claim_stage import (
     RULES,
     USDC,
     WATCHER,
+    Heard,
     Stage,
     config_of,
     freeze,
@@ -234,6 +237,35 @@ def test_hundreds_of_channels_go_in_several_transactions(tmp_path: Path) -> None
             gas = expected_gas(len(receipt.claimed), rules)
             assert 0.6 * gas < receipt.gas_used < gas
         assert await stage.received_units() == 5 * USDC
+
+    on_stage(tmp_path, test)
+
+
+def test_where_one_bad_row_reverts_its_batch_the_others_are_claimed(tmp_path: Path) -> None:
+    """As x402's own contract does on public chains."""
+
+    async def test(stage: Stage) -> None:
+        configs = [config_of(number) for number in range(5)]
+        await stage.open(*configs)
+        for config in configs:
+            stage.promise(config, USDC)
+        bad = config_of(3).salt.hex()
+
+        def refuse(params: list[Any], honest: Callable[[], object]) -> object:
+            if "from" in params[0] and bad in params[0]["data"]:
+                raise RefuseError("execution reverted", 3)
+            return honest()
+
+        stage.served.twists |= {"eth_call": refuse, "eth_estimateGas": refuse}
+        heard = Heard(stage.telemetry)
+        settler = stage.settler()
+        receipts = await settler.claim_now()
+        claimed = {each.channel_id for receipt in receipts for each in receipt.claimed}
+        assert claimed == {id_of(config) for config in configs} - {id_of(config_of(3))}
+        assert await stage.received_units() == 4 * USDC
+        assert [said["channel"] for said in heard.of("claim_skipped")] == [id_of(config_of(3)).hex()]
+        assert await settler.claim_now() == []
+        assert await stage.sent_by(HOT) == len(receipts) <= 3
 
     on_stage(tmp_path, test)
 
