@@ -165,6 +165,8 @@ def buyer(
     pot = Pot(lambda: day.left_parts(promising.today()))
     desk = Desk(promising, pot, witness, telemetry, place.spawn)
     node = NodeRecord(OPERATOR.address, HOT.address, bytes(32), 100, "eu", PRICE, (), True, 1)
-    channel = PayerChannel(OwnChannel(payer.channel, payer.config, 0), node, capacity_units, desk)
+    channel = PayerChannel(
+        OwnChannel(payer.channel, payer.config, spent.signed_units(payer.channel)), node, capacity_units, desk
+    )
     place.spawn(channel.run())
     return Buyer(place.reader(store or place.store(name), endpoint), payer, channel, witness, spent)
