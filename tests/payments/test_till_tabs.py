@@ -13,6 +13,7 @@ from nearcast.errors import DiskFullError, RefusedError, StoreError
 from nearcast.payments import tab as tab_module
 from nearcast.payments import voucher_writer
 from nearcast.payments.credit import PART_BITS, cost_units
+from nearcast.payments.credit_line import LOST_S
 from nearcast.payments.customer import Customer
 from nearcast.payments.messages import Stop, Unwelcome, stop_fields
 from nearcast.payments.tab import Tab
@@ -154,16 +155,35 @@ def test_credit_that_is_closed_ends_answers_and_streams_but_still_takes_vouchers
     in_shop(act, tmp_path)
 
 
-def test_what_was_lost_by_a_cut_answer_does_not_stop_the_next_one(tmp_path: Path) -> None:
+def test_who_just_stops_paying_gets_one_window_whatever_it_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tab_module, "QUIET_S", 0.01)
+
     async def act(shop: Shop) -> None:
         customer, end = await greeted(shop, Payer(1))
-        for _ in range(16):  # what is borne per channel
+        for number in range(3):
+            with opened(customer, end, nonce=bytes([number]) * 16) as tab:
+                while await tab.room(1 << 16, 0.05):
+                    tab.deliver(1 << 16)
+        assert customer.account.delivered_parts == MIB * PRICE
+        shop.clock.ahead_s += LOST_S  # nor is it stuck for ever: the whole window may have been lost
+        with opened(customer, end) as tab:
+            assert tab.may_send(1 << 16)
+
+    in_shop(act, tmp_path)
+
+
+def test_what_was_lost_is_forgiven_to_a_payer_that_comes_back_but_not_for_ever(tmp_path: Path) -> None:
+    async def act(shop: Shop) -> None:
+        payer = Payer(1)
+        customer, end = await greeted(shop, payer)
+        for _ in range(17):  # what is borne per channel, and a window
             with opened(customer, end) as tab:
                 assert await tab.room(MIB, 0)
                 tab.deliver(MIB)
-        with opened(customer, end) as tab:
-            assert await tab.room(MIB, 0)
-            tab.deliver(MIB)
+            end = await shop.greet(payer)
+            await end.answer()
         with opened(customer, end) as tab:
             assert not await tab.room(MIB, 0)
 
@@ -176,14 +196,17 @@ def test_answers_that_all_wait_go_on_when_what_is_owed_cannot_arrive_any_more(
     monkeypatch.setattr(tab_module, "QUIET_S", 0.02)
 
     async def act(shop: Shop) -> None:
-        customer, end = await greeted(shop, Payer(1))
+        payer = Payer(1)
+        customer, end = await greeted(shop, payer)
+        with opened(customer, end, nonce=b"c" * 16) as cut:
+            cut.deliver(MIB // 2)  # and nothing of it arrives
         with opened(customer, end) as one, opened(customer, end, OTHER, nonce=b"o" * 16) as other:
-            for tab in (one, other):
-                tab.deliver(MIB // 2)
+            one.deliver(MIB // 2)
             async with asyncio.TaskGroup() as group:
                 waiting = [group.create_task(tab.room(MIB, PATIENCE_S)) for tab in (one, other)]
+                await end.pay(payer.promise(4))  # for half a MiB, less what is no unit
             assert [task.result() for task in waiting] == [True, True]
-            assert customer.account.forgiven_parts == MIB * PRICE
+            assert customer.account.forgiven_parts == MIB * PRICE - (4 << PART_BITS)
 
     in_shop(act, tmp_path)
 
@@ -271,6 +294,7 @@ def test_what_was_forgiven_is_not_owed_after_a_restart_either(tmp_path: Path) ->
         customer, end = await greeted(shop, payer)
         with opened(customer, end) as tab:
             tab.deliver(MIB)
+        await (await shop.greet(payer)).answer()
         with opened(customer, end, OTHER) as tab:
             assert tab.may_send(MIB)
             tab.deliver(1 << 16)

@@ -4,9 +4,11 @@ Plain and synchronous but for one pulse, which beats whenever an answer that wai
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
-from nearcast.payments.credit import PART_BITS, PayeeAccount
+from nearcast.clock import Clock
+from nearcast.payments.credit import PART_BITS, PayeeAccount, whole_units
 from nearcast.payments.earned_rows import Sale, SaleKey
 from nearcast.payments.owed import UNKNOWN_ROLE, UNNAMED, Owed
 from nearcast.payments.tasks import Pulse
@@ -14,23 +16,30 @@ from nearcast.payments.tasks import Pulse
 if TYPE_CHECKING:
     from nearcast.payments.tab import Tab
 
+# What nobody has paid so long after the last byte left did not arrive, on a connection that both ends think well of.
+# Guess: rare enough that a cheat gains nothing by waiting, against asking over a new connection.
+LOST_S: Final = 60.0
+
 
 class CreditLine:
     """What the answers of one channel share.
 
-    `on_sale` is called when there is something new for the books; `today` gives the day in UTC.
+    `on_sale` is called when there is something new for the books.
     """
 
     def __init__(
-        self, payer: bytes, account: PayeeAccount, owed: Owed, today: Callable[[], str], on_sale: Callable[[], None]
+        self, payer: bytes, account: PayeeAccount, owed: Owed, clock: Clock, on_sale: Callable[[], None]
     ) -> None:
         self.account = account
+        self.clock = clock
         self.changed = Pulse()
         self.tabs: set[Tab] = set()
         self.closed_reason: str | None = None
+        self.has_come_back = False  # the payer, owing something; and nothing was delivered since
+        self._delivered_at_s = -LOST_S  # since it may have been before a restart, long ago
+        self._has_answered = False  # the payer has paid since something was delivered
         self._payer = payer
         self._owed = owed
-        self._today = today
         self._on_sale = on_sale
         self._sales: dict[SaleKey, Sale] = {}
 
@@ -46,6 +55,8 @@ class CreditLine:
     def deliver(self, root: str, role: str, size_bytes: int, parts: int) -> None:
         """So many bytes of this object leave, and cost so many parts."""
         self.account.delivered_parts += parts
+        self.has_come_back = self._has_answered = False
+        self._delivered_at_s = self.clock.monotonic_s()
         self._owed.deliver(root, role, parts)
         sale = self._sale(root, role)
         sale.delivered_bytes += size_bytes
@@ -62,8 +73,26 @@ class CreditLine:
             sale.delivered_parts += unknown_parts
             sale.paid_parts += unknown_parts
 
+    def greet(self, promised_units: int) -> None:
+        """The payer has shown its newest voucher: what it still owes was lost with a connection or in a crash."""
+        self.has_come_back = whole_units(self.account.delivered_parts) > promised_units
+
+    def pay(self, units: int) -> int:
+        """A voucher is on disk. By how much it is more than the one before."""
+        gained_units = self.account.pay(units)
+        self._has_answered |= gained_units > 0
+        self.changed.beat()
+        return gained_units
+
     def reconcile(self, price_units_per_gib: int) -> None:
-        """Forgive what was lost on the way, where the account's rule and bound allow it."""
+        """Forgive what was lost on the way, within the account's bound.
+
+        Only to a payer that gave a sign of paying what it got: it has come back with its newest voucher, or its
+        vouchers went on after the last byte left; or after LOST_S. Whoever just stops paying gets nothing more.
+        """
+        is_lost = self.clock.monotonic_s() - self._delivered_at_s >= LOST_S
+        if not (self.has_come_back or self._has_answered or is_lost):
+            return
         before = self.account.delivered_parts
         self.account.reconcile(price_units_per_gib)
         if self.account.delivered_parts < before:
@@ -89,5 +118,6 @@ class CreditLine:
         self.changed.beat()
 
     def _sale(self, root: str, role: str) -> Sale:
-        key = SaleKey(self._today(), self._payer, root, role)
+        day = datetime.fromtimestamp(self.clock.unix_s(), UTC).date().isoformat()
+        key = SaleKey(day, self._payer, root, role)
         return self._sales.setdefault(key, Sale(key))

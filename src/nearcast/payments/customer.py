@@ -1,7 +1,6 @@
 """One channel that pays us: what its payer promised, and what is delivered on the strength of it."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Protocol
 
 from nearcast.chain.eip712 import Domain
@@ -52,7 +51,7 @@ class Customer:
         paid_units = max(paid_units, known.promise.units)
         account = PayeeAccount(known.capacity_units, paid_units, forgiven_parts=known.forgiven_parts)
         account.delivered_parts += owed.parts
-        self._line = CreditLine(known.config.payer, account, owed, self._today, self._sold)
+        self._line = CreditLine(known.config.payer, account, owed, clock, self._sold)
         self._promise = known.promise  # the newest that was verified; the one on disk is in `account`
         self._promised_at_s = known.promised_at_s
         self._booked_units = self._written_units = known.promise.units
@@ -92,7 +91,7 @@ class Customer:
 
         `peer`: the endpoint id that asked; when it comes back over another connection, this answer ends.
         """
-        return Tab(self._line, self._clock, str(root), nonce, price_units_per_gib, role, peer)
+        return Tab(self._line, str(root), nonce, price_units_per_gib, role, peer)
 
     def stop(self, *, nonce: bytes | None = None, peer: bytes) -> None:
         """The answers to this peer, or the one to its request of this nonce, are not wanted any more."""
@@ -152,6 +151,10 @@ class Customer:
         self.checked_at_s = int(self._clock.unix_s())
         self._line.changed.beat()
 
+    def greet(self) -> None:
+        """A payment stream shows the channel, and its newest voucher was taken."""
+        self._line.greet(self._promise.units)
+
     def close_credit(self, reason: str) -> None:
         """Nothing more is delivered on this channel. Vouchers are still taken."""
         if self.closed_reason is None:
@@ -175,10 +178,9 @@ class Customer:
     def entry_written(self, entry: Entry) -> None:
         """What the entry promises is on disk: it is paid."""
         self._written_units = max(self._written_units, entry.channel.promise.units)
-        gained_units = self.account.pay(entry.channel.promise.units)
+        gained_units = self._line.pay(entry.channel.promise.units)
         if gained_units:
             self._telemetry.count("earned_units", gained_units)
-        self._line.changed.beat()
 
     def _as_known(self) -> EarnedChannel:
         return EarnedChannel(
@@ -194,6 +196,3 @@ class Customer:
 
     def _sold(self) -> None:
         self._writer.sale_came(self)
-
-    def _today(self) -> str:
-        return datetime.fromtimestamp(self._clock.unix_s(), UTC).date().isoformat()

@@ -3,12 +3,11 @@
 from types import TracebackType
 from typing import Final, Self
 
-from nearcast.clock import Clock
 from nearcast.payments.credit import parts_of
 from nearcast.payments.credit_line import CreditLine
 
-# An answer that has waited so long has nothing on its way any more: either it arrived and the voucher for it is lost,
-# or it never arrived. Guess: longer than a round trip around the world and the payer's pause before its last voucher.
+# An answer that has waited so long has nothing on its way any more: what its payer did not pay by now was lost with
+# another answer. Guess: longer than a round trip around the world and the payer's pause before its last voucher.
 QUIET_S: Final = 2.0
 
 
@@ -19,14 +18,13 @@ class Tab:
     """
 
     def __init__(
-        self, line: CreditLine, clock: Clock, root: str, nonce: bytes, price_units_per_gib: int, role: str, peer: bytes
+        self, line: CreditLine, root: str, nonce: bytes, price_units_per_gib: int, role: str, peer: bytes
     ) -> None:
         self.nonce = nonce
         self.peer = peer
         self.price_units_per_gib = price_units_per_gib
         self.delivered_bytes = 0
         self._line = line
-        self._clock = clock
         self._root = root
         self._role = role
         self._is_stopped = False
@@ -52,11 +50,10 @@ class Tab:
         if self.is_stopped:
             return False
         account = self._line.account
-        if account.may_send(size_bytes, self.price_units_per_gib):
-            return True
-        if self._is_under_way:
-            return False
-        self._line.reconcile(self.price_units_per_gib)  # perhaps what stands in its way was lost with a connection
+        is_allowed = account.may_send(size_bytes, self.price_units_per_gib)
+        if self._is_under_way or (is_allowed and not self._line.has_come_back):
+            return is_allowed
+        self._line.reconcile(self.price_units_per_gib)  # what stands in its way may be lost with a connection
         return account.may_send(size_bytes, self.price_units_per_gib)
 
     def deliver(self, size_bytes: int) -> None:
@@ -68,9 +65,9 @@ class Tab:
 
     async def room(self, size_bytes: int, patience_s: float) -> bool:
         """Wait until so many bytes may leave. False when it is stopped, or when nobody pays for `patience_s`."""
-        paid_units, since_s = self._line.account.paid_units, self._clock.monotonic_s()
+        paid_units, since_s = self._line.account.paid_units, self._line.clock.monotonic_s()
         while not self.may_send(size_bytes):
-            now_s = self._clock.monotonic_s()
+            now_s = self._line.clock.monotonic_s()
             if self._line.account.paid_units > paid_units:
                 paid_units, since_s = self._line.account.paid_units, now_s
             left_s = since_s + patience_s - now_s

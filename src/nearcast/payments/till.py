@@ -157,6 +157,7 @@ class Till:
         try:
             if hello.promise.units > customer.promise.units:
                 await customer.accept(hello.promise)
+            customer.greet()
         except BaseException:
             customer.streams.discard(paying)
             raise
