@@ -9,10 +9,11 @@ Invariant: a wait ends as soon as what it waits for is in the store, verified; o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from itertools import islice
+from typing import Final
 
 from nearcast.clock import Clock
 from nearcast.content.blocks import GetBlock, MissingBlockError
@@ -26,35 +27,16 @@ from nearcast.delivery.landing import Landing
 from nearcast.delivery.layout import file_in_one_piece, lay_out
 from nearcast.delivery.leaf_stage import LeafStage
 from nearcast.delivery.messages import FetchRequest
-from nearcast.delivery.node_stage import ContentFaultError, NodeStage
+from nearcast.delivery.node_stage import NodeStage
 from nearcast.delivery.relay_layout import Leaf, RelayLayouts, following, is_here, leaf_of
-from nearcast.delivery.roster import Roster
-from nearcast.delivery.select import Paces
-from nearcast.delivery.session import NodeWalk
-from nearcast.delivery.source import NodesWanted, Source
+from nearcast.delivery.relay_sources import Memory, RelaySources, Supplier
+from nearcast.delivery.session import NodeWalk, WalkedFile
+from nearcast.delivery.source import NodesWanted
 from nearcast.delivery.tasks import Pulse, in_thread
-from nearcast.errors import NearcastError, NotFoundError, StoreError, UnavailableError
+from nearcast.errors import NearcastError, NotFoundError, UnavailableError
 
 TRIES_MAX: Final = 3  # for a leaf that was brought and is gone again; guess: only a far too small quota does that
 PARTS_MAX: Final = 1 << 16  # files remembered of one root, some 200 bytes each; others are looked for by themselves
-
-
-class Supplier(Protocol):
-    """Who gives the root; client/supply.py has the real one."""
-
-    async def more(self) -> list[Source]:
-        """The next ones to ask, beside those that were named before; empty when there is nobody left."""
-
-    def nobody(self) -> NearcastError:
-        """Why there is nobody to ask, when nobody was named at all."""
-
-
-@dataclass(slots=True)
-class Memory:
-    """What a relay keeps of its sources from root to root: who lied, and how fast they are."""
-
-    liars: dict[str, str] = field(default_factory=dict)
-    paces: Paces = field(default_factory=Paces)
 
 
 @dataclass(eq=False)
@@ -86,22 +68,24 @@ class RelayFetch:
         self.report = FetchReport(root)
         self.parts: set[Cid] = {root.v1}  # it, and the files that were seen below it: whoever has it, has them
         self.brought: set[Cid] = set()  # objects that were not here before, by CIDv1; leaves of files not among them
-        self.is_over = False
         self._store = store
         self._clock = clock
-        self._supplier = supplier
         self._tasks = tasks
         self._on_event = on_event
         self._going = going
-        self._roster = Roster(root, memory.liars, memory.paces, on_event)
+        self._is_closed = False
+        self._sources = RelaySources(root, supplier, memory, on_event)
         self._landing = Landing(store, clock, bulk=False)  # it is read again at once: from the page cache
         self._layouts = RelayLayouts(store)
-        self._joined = 0
-        self._joining = asyncio.Lock()
         self._walking = asyncio.Lock()
         self._under_way: dict[Leaf, _Run] = {}
         self._runs: set[_Run] = set()
         self.sessions: set[RelaySession] = set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it can bring nothing more: nobody was left to ask, or it is closed."""
+        return self._is_closed or self._sources.is_exhausted
 
     @contextmanager
     def session(self, request: FetchRequest) -> Iterator["RelaySession"]:
@@ -119,7 +103,7 @@ class RelayFetch:
 
     async def close(self) -> None:
         """End what is under way and make what has arrived durable. Raises StoreError."""
-        self.is_over = True
+        self._is_closed = True
         running = [run.task for run in self._runs if run.task is not None]
         for task in running:
             task.cancel()
@@ -167,7 +151,7 @@ class RelayFetch:
 
     async def _run(self, run: _Run, leaves: list[Leaf]) -> None:
         try:
-            await self._persist(lambda: self._bring_leaves(run, leaves))
+            await self._sources.persist(lambda: self._bring_leaves(run, leaves))
         except NearcastError as error:
             run.error = error
         except asyncio.CancelledError:
@@ -198,7 +182,7 @@ class RelayFetch:
             await self._landing.landed(dag)
         if layout.count:
             stage = LeafStage(
-                layout, self._roster, self._landing, self.report, on_event, self._clock, plain_sources=False
+                layout, self._sources.roster, self._landing, self.report, on_event, self._clock, plain_sources=False
             )
             await stage.run()
         await self._landing.flush_batch()
@@ -218,66 +202,49 @@ class RelayFetch:
         stages: list[NodeStage] = []
 
         async def attempt() -> None:
-            stages.append(NodeStage(walk, want, self._roster, self._landing, held, self.report, self._node_came))
+            stages.append(
+                NodeStage(walk, want, self._sources.roster, self._landing, held, self.report, self._node_came)
+            )
             await stages[-1].run()
 
-        await self._persist(attempt)
-        dags: list[FileDag] = []
-        for file in walk.files:
-            if len(self.parts) < PARTS_MAX:
-                self.parts.add(file.cid.v1)
-            dag = await in_thread(file_in_one_piece, self._store, held.get_block, file.cid)
-            if dag is not None:
-                dags.append(dag)
-                await self._landing.begin(dag)
+        await self._sources.persist(attempt)
+        await self._keep(walk, held, stages)
+
+    async def _keep(self, walk: NodeWalk, held: FileNodes, stages: list[NodeStage]) -> None:
+        """The nodes into the store, and the leaves that came along. A file in one piece keeps its nodes beside it."""
+        self.parts.update(file.cid.v1 for file in islice(walk.files, max(0, PARTS_MAX - len(self.parts))))
+        dags = await in_thread(_files_in_one_piece, self._store, held.get_block, walk.files)
         kept = {cid.v1 for dag in dags for cid, _ in dag.nodes}
         for cid, data in held.held():
             if cid not in kept:
                 await self._landing.put_block(cid, data)
         await self._landing.flush_batch()
+        opened: set[Cid] = set()
         for stage in stages:
-            await self._take_inline(walk, held, stage)
+            if stage.inline:
+                opened |= await self._take_inline(walk, held, stage.inline)
+        for dag in dags:
+            if dag.root not in opened:
+                await self._landing.begin(dag)
 
-    async def _take_inline(self, walk: NodeWalk, held: FileNodes, nodes: NodeStage) -> None:
-        """Leaves that came behind the nodes."""
-        if not nodes.inline:
-            return
-        layout = await in_thread(lay_out, self._store, held.get_block, walk.files)
+    async def _take_inline(self, walk: NodeWalk, held: FileNodes, inline: Mapping[str, list[bytes]]) -> set[Cid]:
+        """Leaves that came behind the nodes; the files that some of them were written to."""
+        inline_bytes = max(sum(map(len, blocks)) for blocks in inline.values())
+        byte_range = (0, inline_bytes) if len(walk.files) == 1 else None  # a look at each leaf of a large file costs
+        layout = await in_thread(lay_out, self._store, held.get_block, walk.files, byte_range)
+        written: set[Cid] = set()
+
+        def told(event: FetchEvent) -> None:
+            self._told(event)
+            if isinstance(event, LeafVerified):
+                written.add(event.cid)
+
         stage = LeafStage(
-            layout, self._roster, self._landing, self.report, self._told, self._clock, plain_sources=False
+            layout, self._sources.roster, self._landing, self.report, told, self._clock, plain_sources=False
         )
-        await stage.accept_inline(nodes.inline)
+        await stage.accept_inline(inline)
         await self._landing.flush_batch()
-
-    async def _persist(self, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Try with those who are there, then with the next ones, until nobody is left."""
-        while True:
-            asked = self._joined
-            try:
-                if not asked and not await self._join_more(asked):
-                    raise self._supplier.nobody()
-                asked = self._joined
-                await attempt()
-            except ContentFaultError as fault:
-                raise fault.error from None
-            except StoreError:
-                raise
-            except NearcastError:
-                if not await self._join_more(asked):
-                    self.is_over = True
-                    raise
-            else:
-                return
-
-    async def _join_more(self, asked: int) -> bool:
-        """Whether there are more to ask than the first `asked` of them."""
-        async with self._joining:
-            if self._joined == asked:
-                more = await self._supplier.more()
-                self._joined += len(more)
-                for source in more:
-                    self._roster.join(source)
-            return self._joined > asked
+        return written
 
     def _node_came(self, _source: str, cid: Cid, _node: Node) -> None:
         self.brought.add(cid.v1)
@@ -300,6 +267,10 @@ class RelaySession:
 
     async def leaf(self, cid: Cid, index: int) -> None:
         await self._fetch.leaf(self, cid, index)
+
+
+def _files_in_one_piece(store: Store, get: GetBlock, files: Iterable[WalkedFile]) -> list[FileDag]:
+    return [dag for file in files if (dag := file_in_one_piece(store, get, file.cid)) is not None]
 
 
 def _walk_here(walk: NodeWalk, get: GetBlock) -> bool:

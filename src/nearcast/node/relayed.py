@@ -14,7 +14,8 @@ from nearcast.content.cid import Cid
 from nearcast.content.store import Store
 from nearcast.delivery.events import FetchEvent, LeafVerified, SourceFailed
 from nearcast.delivery.messages import FetchRequest
-from nearcast.delivery.relay_fetch import Memory, RelayFetch, RelaySession
+from nearcast.delivery.relay_fetch import RelayFetch, RelaySession
+from nearcast.delivery.relay_sources import Memory
 from nearcast.delivery.source import Source
 from nearcast.delivery.tasks import in_thread
 from nearcast.delivery.trail import Trail

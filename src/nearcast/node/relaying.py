@@ -23,7 +23,8 @@ from nearcast.content.cid import Cid
 from nearcast.content.store import Store
 from nearcast.delivery.messages import FetchRequest, Holding
 from nearcast.delivery.relay import FAN_OUT, Looks, look_s, upstream_max_price
-from nearcast.delivery.relay_fetch import Memory, RelaySession
+from nearcast.delivery.relay_fetch import RelaySession
+from nearcast.delivery.relay_sources import Memory
 from nearcast.delivery.trail import Trail
 from nearcast.node.relayed import Relayed, Upstreams
 from nearcast.telemetry import Telemetry
