@@ -141,9 +141,8 @@ class Answer:
                     raise
                 yield Gap()
                 data = self._store.get_block(walk.expected)
-            if (
-                walk.accepted >= request.skip
-            ):  # before it is walked: a block without the asked entry is the proof of that
+            # It goes out before it is walked: a block without the path's next entry proves that there is none.
+            if walk.accepted >= request.skip:
                 yield block_header(len(data)), data
             walk.accept(data)
         if request.want == "all":
