@@ -66,14 +66,13 @@ payees = st.builds(
 
 
 @given(st.lists(offerings))
-def test_for_free_nobody_is_asked_who_wants_money_and_relays_only_for_want_of_holders(answers: list[Offering]) -> None:
-    asked = free_of_charge(answers)
-    free = [each for each in answers if each.holding.price == 0]
-    assert all(each in free for each in asked)
-    assert bool(asked) == bool(free)
-    assert len({each.has_it for each in asked}) <= 1
-    if any(each.has_it for each in free):
-        assert asked == [each for each in free if each.has_it]
+def test_for_free_nobody_is_asked_who_wants_money_and_relays_after_holders(answers: list[Offering]) -> None:
+    groups = free_of_charge(answers)
+    assert all(groups)
+    asked = [each for group in groups for each in group]
+    assert sorted(map(id, asked)) == sorted(id(each) for each in answers if each.holding.price == 0)
+    assert [each.has_it for each in asked] == sorted((each.has_it for each in asked), reverse=True)
+    assert all(len({each.has_it for each in group}) == 1 for group in groups)
 
 
 @given(st.lists(offerings), st.integers(0, 2 * DEAREST))

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.delivery.world import file_dag, keep_file, keep_leaf, keep_tree, noise
@@ -17,6 +18,7 @@ from nearcast.content.store import Store
 from nearcast.delivery.events import LeafVerified
 from nearcast.delivery.trail import HOPS_MAX
 from nearcast.errors import NearcastError, NotFoundError
+from nearcast.naming.link import Link
 
 FILM = noise(5 * LEAF_BYTES + 17)
 FRAMING = 1.01  # what headers, nodes and ends add at the most
@@ -191,6 +193,50 @@ def test_when_the_last_upstream_dies_the_reader_is_told_and_keeps_what_came(
             with pytest.raises(NearcastError):
                 await task
             assert sum(count for _, count in reader.store.available_leaves(root)) >= 1
+
+    run(main())
+
+
+def test_after_a_failure_those_who_have_it_are_looked_for_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with net(tmp_path) as place:
+            reader, relay, origin = await place.line("reader", "relay", "origin")
+            root = keep_file(origin.store, FILM).root
+            await relay.relay.can_bring(root, reader.client._finder.begin_trail(), 0)  # the relay remembers the origin
+            await origin.die()
+            with pytest.raises(NearcastError):
+                await reader.get(root)
+            other = await place.node("other")
+            keep_file(other.store, FILM)
+            relay.knows(other)
+            await until(lambda: not relay.relay._relayed)
+            await reader.get(root)
+            assert content_of(reader.store, root) == FILM
+
+    run(main())
+
+
+def test_an_upstream_that_lies_is_found_out_by_the_relay_and_not_by_the_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with net(tmp_path) as place:
+            reader, relay, liar = await place.line("reader", "relay", "liar")
+            honest = await place.node("honest")
+            relay.knows(honest)
+            root = keep_file(liar.store, FILM).root
+            keep_file(honest.store, FILM)
+            monkeypatch.setattr(liar.store, "read_file", lambda _cid, start, end: bytes(end - start))
+            told: list[dict[str, Any]] = []
+            relay.telemetry.listen(lambda event, fields: told.append(fields) if event == "upstream-failed" else None)
+            report = await reader.client.fetch(Link(root, "", ""))
+            assert content_of(reader.store, root) == FILM
+            assert not report.liars
+            assert [fields["liar"] for fields in told] == [True]
+            again = keep_file(liar.store, noise(2 * LEAF_BYTES, seed=9)).root
+            with pytest.raises(NearcastError):
+                await reader.get(again)
+            assert all(str(again) != fields["root"] for fields in liar.served), "it is not asked any more"
 
     run(main())
 

@@ -52,10 +52,11 @@ class Payee:
     has_channel: bool
 
 
-def free_of_charge(offerings: Iterable[Offering]) -> list[Offering]:
-    """Those to ask for free, in the order in which they answered: holders; where there are none, those who relay."""
+def free_of_charge(offerings: Iterable[Offering]) -> list[list[Offering]]:
+    """Those to ask for free, one group after the other: who holds it, then who brings it; as they answered."""
     free = [offering for offering in offerings if offering.is_free]
-    return [offering for offering in free if offering.has_it] or free
+    groups = [offering for offering in free if offering.has_it], [offering for offering in free if not offering.has_it]
+    return [group for group in groups if group]
 
 
 def affordable(offerings: Iterable[Offering], max_price_units_per_gib: int) -> list[Offering]:

@@ -55,11 +55,9 @@ class Supply:
         self._spend = spend
         self._rate_of = rate_of
         self._allowance = Allowance(spend.fetch_cap_units if spend is not None else 0)
-        self._free: list[Source] = [
-            *found.own,
-            *map(HttpSource, found.urls),
-            *map(self._peer, free_of_charge(found.offerings)),
-        ]
+        at_hand: list[Source] = [*found.own, *map(HttpSource, found.urls)]
+        groups = [list(map(self._peer, group)) for group in free_of_charge(found.offerings)] or [[]]
+        self._free = deque(group for group in ([*at_hand, *groups[0]], *groups[1:]) if group)
         self._payees: deque[Payee] | None = None
         self._payings: list[Paying] = []
         self._unpaid: dict[str, NearcastError] = {}
@@ -84,9 +82,8 @@ class Supply:
                 paying.close()
 
     def free(self) -> list[Source]:
-        """Everybody who gives it for free, once."""
-        free, self._free = self._free, []
-        return free
+        """The next group of those who give it for free: who holds it, then who brings it; empty after the last."""
+        return self._free.popleft() if self._free else []
 
     async def more(self) -> list[Source]:
         """The next ones to ask, beside those that were named before; empty when there is nobody left.

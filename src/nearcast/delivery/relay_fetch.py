@@ -83,9 +83,14 @@ class RelayFetch:
         self.sessions: set[RelaySession] = set()
 
     @property
+    def is_exhausted(self) -> bool:
+        """Whether somebody waited in vain, and nobody more is there to be asked."""
+        return self._sources.is_exhausted
+
+    @property
     def is_over(self) -> bool:
         """Whether it can bring nothing more: nobody was left to ask, or it is closed."""
-        return self._is_closed or self._sources.is_exhausted
+        return self._is_closed or self.is_exhausted
 
     @contextmanager
     def session(self, request: FetchRequest) -> Iterator["RelaySession"]:

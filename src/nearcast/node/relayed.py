@@ -122,6 +122,11 @@ class Relayed:
         """Whether no answer needs it just now."""
         return not self._fetch.sessions
 
+    @property
+    def was_in_vain(self) -> bool:
+        """Whether those who were found could not give it."""
+        return self._fetch.is_exhausted
+
     def will_do(self, root: Cid, trail: Trail, max_price_units_per_gib: int) -> bool:
         """Whether an answer about `root`, asked for by this trail, may share it.
 

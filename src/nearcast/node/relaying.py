@@ -106,7 +106,13 @@ class Relay:
         relayed = Relayed(root, self._store, self._clock, self._telemetry, upstreams, self._memory, self._tasks, going)
         task = self._tasks.create_task(relayed.run(self._linger_s, keeps=self._config.keep_relayed))
         self._relayed[relayed] = task
-        task.add_done_callback(lambda _: self._relayed.pop(relayed, None))
+
+        def over(_: object) -> None:
+            self._relayed.pop(relayed, None)
+            if relayed.was_in_vain:
+                self._looks.forget(root, trail.hops)
+
+        task.add_done_callback(over)
         return relayed
 
     def _make_room(self) -> None:
