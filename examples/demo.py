@@ -1,62 +1,44 @@
-"""The whole of Nearcast in a minute: a site is shared, mirrored, and read from two mirrors while one of them dies.
+"""Content delivered for money, the whole of it, in a minute: everybody here is a real process, on loopback only.
 
-Everything that happens here is done by real `nearcast` processes, each with a data folder of its own, on loopback only:
+    chain       nearcast devchain                          play money, the registry, channels, governance
+    origin      nearcast up --price 0.005                  has a website; a vote recognises it as an origin
+    cache-1     nearcast up --price 0.01                   has nothing and buys from the origin what it is asked for
+    cache-2     nearcast up --price 0.02                   has nothing and buys from cache-1
+    liar        nearcast up --price 0.001                  the cheapest; a bit of all that it sends is wrong
+    client      nearcast get LINK                          has a wallet, pays for every byte that it has verified
 
-    publisher    nearcast share SITE
-    mirrors      nearcast get LINK, then nearcast up       (two of them)
-    reader       nearcast get LINK                         from both mirrors; one is killed with SIGKILL in the middle
+All four nodes are registered and bonded. The client gets a site (asking the liar first, who is the cheapest) and a
+larger file through both caches. Then everybody takes what is theirs out of the channels, and the table shows it, to the
+unit.
 
-Run it with `make demo`; `--once` ends by itself, and the exit code says whether everything worked.
+Run it with `make demo`; `--once` ends by itself, and the exit code says whether everything worked and the sums agree.
 """
 
 import argparse
 import filecmp
-import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from demo_site import LARGE_FILE, build_site
+from demo_sums import add_up, sentences, table, unclaimed_units
+from demo_world import NEARCAST, Chain, DemoError, Party
 from rich.console import Console
-from rich.table import Table
 
-NEARCAST = [sys.executable, "-c", "from nearcast.cli.main import main; main()"]
-LARGE_BYTES = 200_000_000
-LOOPBACK = ("--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--no-lan")
-KILL_AT = 0.4  # of the site's bytes have arrived at the reader
-READY_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 10.0
-POLL_S = 0.005  # 200 MB arrive in about a second here: a slower look would miss the middle
-
-
-class DemoError(Exception):
-    """Something did not go as it should."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """A running node of the demo."""
-
-    role: str
-    process: "subprocess.Popen[bytes]"
-    ready: dict[str, Any]
-
-    @property
-    def peer(self) -> str:
-        """`ID@host:port`."""
-        if "peer" in self.ready:
-            return str(self.ready["peer"])
-        return str(self.ready["shared"][0]["link"]).removeprefix("nearcast://").partition("/")[0]
+LARGE_BYTES = 100_000_000
+LABEL = "shorelines"
+PRICES_USDC = {"origin": "0.005", "cache-1": "0.01", "cache-2": "0.02", "liar": "0.001"}
+LIAR = (sys.executable, str(Path(__file__).with_name("demo_liar.py")))
+CLAIMED_TIMEOUT_S = 20.0
+SETTINGS = {"NEARCAST_PAYMENTS_POLL_S": "1", "NEARCAST_PAYMENTS_DEPOSIT": "0.1"}  # USDC
 
 
 class Demo:
@@ -67,32 +49,47 @@ class Demo:
         self.folder = folder
         self.stack = stack
         self.step_number = 0
+        self.parties: dict[str, Party] = {}
 
     def run(self) -> str:
         """The address for a browser. Raises DemoError."""
-        self.step("A website is made from nothing")
+        self.step("A website is made from nothing, and a blockchain with play money")
         site = build_site(self.folder / "shorelines", LARGE_BYTES)
-        self.say(f"{site.files} files, {site.size_bytes / 1e6:.0f} MB: pages, pictures, a script, and {LARGE_FILE}")
+        large = self.folder / LARGE_FILE
+        shutil.move(site.folder / LARGE_FILE, large)
+        self.say(f"{site.files - 1} files: pages, pictures, a script; and {LARGE_FILE}, {LARGE_BYTES / 1e6:.0f} MB")
+        self.chain = Chain(self.folder, self.stack)
+        self.say(f"nearcast devchain     {self.chain.url}")
 
-        self.step("A publisher shares it")
-        publisher = self.node("publisher", "share", str(site.folder))
-        shared = publisher.ready["shared"][0]
-        self.say(f"nearcast share shorelines     ready after {publisher.ready['after_s']:.1f} s")
-        self.say(f"name  {shared['cid']}")
+        self.step("Four operators register their nodes with a bond; a client gets a wallet")
+        self.join()
 
-        self.step("Two mirrors get it, and serve it from then on")
-        mirrors = [self.mirror(number, shared["link"]) for number in (1, 2)]
+        self.step("A vote recognises the origin")
+        self.recognise()
 
-        self.step("A reader gets it from both mirrors at once; one of them is killed in the middle")
-        report, copy = self.read(mirrors, shared, site.size_bytes)
+        self.step("The nodes start: the origin has the content, the liar a copy, the caches nothing")
+        page, file = self.start_nodes(site.folder, large)
 
-        self.step("What arrived is compared with what was shared, byte by byte")
-        self.say(f"{compared(site.folder, copy)} files are the same, none differs, none is missing")
+        self.step("The client gets the site; the cheapest node lies")
+        self.get_site(page, site.folder)
 
-        self.step("A browser asks the surviving mirror")
-        address = f"{mirrors[0].ready['url']}/ipfs/{shared['cid']}/"
+        self.step(f"The client gets {LARGE_FILE} from cache-2, which buys from cache-1, which buys from the origin")
+        self.get_large(file, large)
+
+        self.step("A browser asks cache-1, on its own machine for free")
+        address = f"{self.parties['cache-1'].ready['url']}/ipfs/{page}/"
         self.say(browsed(address, site.folder))
-        self.console.print(self.table([publisher, *mirrors], report))
+
+        self.step("The client takes back what it did not spend; the nodes claim first")
+        self.settle("client")
+        self.step("So do the caches, of what they did not spend on content")
+        self.settle("cache-1", "cache-2")
+
+        sums = add_up(self.chain, list(self.parties.values()))
+        self.console.print(table(sums))
+        self.console.print("\n" + "\n".join(f"   {sentence}" for sentence in sentences(sums)))
+        if sums.wrong:
+            raise DemoError("the sums do not agree")
         return address
 
     def step(self, text: str) -> None:
@@ -102,103 +99,110 @@ class Demo:
     def say(self, text: str) -> None:
         self.console.print(f"   {text}", markup=False, highlight=False)
 
-    def node(self, role: str, *command: str) -> Node:
-        """Start a node that serves, and wait until it says that it is ready."""
-        log = self.folder / f"{role}.log"
-        started_s = time.monotonic()
-        with log.open("wb") as output, (self.folder / f"{role}.errors").open("wb") as errors:
-            process = subprocess.Popen(
-                [*NEARCAST, *command, *LOOPBACK, "--json", "--data-dir", str(self.folder / role)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                start_new_session=True,  # Ctrl-C is for the demo, which then stops its nodes itself
-            )
-        self.stack.callback(stop, process)
-        ready = first_line(process, log)
-        return Node(role, process, ready | {"after_s": time.monotonic() - started_s})
+    def join(self) -> None:
+        """Wallets for everybody; nodes go into the registry. They do not wait for each other."""
+        for role in (*PRICES_USDC, "client"):
+            settings = SETTINGS | {"NEARCAST_CHAIN_RPC": self.chain.url}
+            self.parties[role] = Party(role, self.folder, settings, price_usdc=PRICES_USDC.get(role, ""))
+        together([lambda party=party: self.join_as(party) for party in self.parties.values()])
 
-    def reading(self, *command: str) -> "subprocess.Popen[bytes]":
-        """A command whose bars are shown here (stderr) and whose report we read (stdout)."""
-        arguments = [*NEARCAST, *command, "--json", "--no-lan"]
-        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        self.stack.callback(stop, process)
-        return process
+    def join_as(self, party: Party) -> None:
+        party.address = party.do("wallet", "create", "--no-password")["address"]
+        party.do("wallet", "faucet")
+        if not party.price_usdc:
+            return
+        entered = party.do("node", "register", "--mbps", "100", "--region", "DE", "--price", party.price_usdc)
+        bond = entered["bonded_units"] / 1e6
+        self.say(f"{party.role:<8} asks {party.price_usdc} USDC per GiB, bonded {bond:.2f} USDC")
 
-    def mirror(self, number: int, link: str) -> Node:
-        role = f"mirror-{number}"
-        data_dir, copy = self.folder / role, self.folder / f"{role}-copy"
-        report = finished(self.reading("get", link, str(copy), "--data-dir", str(data_dir)))
-        shutil.rmtree(copy)  # the store has its own
-        self.say(f"{role}: {report['verified'] / 1e6:.0f} MB verified in {report['seconds']:.1f} s, nearcast up")
-        return self.node(role, "up")
+    def recognise(self) -> None:
+        """From a proposal to its execution. Votes weigh as much as stake is old, so a month passes first."""
+        origin = self.parties["origin"]
+        self.chain.travel(30)
+        origin.do("origin", "propose", LABEL, origin.address)
+        proposal = origin.do("origin", "recognise", LABEL, origin.address)["proposal"]
+        self.chain.travel(1.1)
+        voters = [self.parties[role] for role in ("origin", "cache-1", "cache-2")]
+        together([lambda party=party: party.do("govern", "vote", proposal, "for") for party in voters])
+        self.chain.travel(8)
+        origin.do("govern", "queue", proposal)
+        self.chain.travel(2.1)
+        origin.do("govern", "execute", proposal)
+        status = origin.do("origin", "status", LABEL, origin.address)["status"]
+        if status != "recognised":
+            raise DemoError(f"the origin is {status}")
+        self.say(f"proposed, voted on, waited for, executed: {origin.address} is {status} for {LABEL!r}")
 
-    def read(self, mirrors: list[Node], shared: dict[str, Any], size_bytes: int) -> tuple[dict[str, Any], Path]:
-        """The reader's report, and where its copy is. The second mirror is dead afterwards."""
-        link = f"nearcast://{mirrors[0].peer}+{mirrors[1].peer}/{shared['cid']}#shorelines"
-        data_dir, copy = self.folder / "reader", self.folder / "copy"
-        reader = self.reading("get", link, str(copy), "--data-dir", str(data_dir))
-        while reader.poll() is None and arrived_bytes(data_dir) < KILL_AT * size_bytes:
-            time.sleep(POLL_S)
-        if reader.poll() is not None:
-            raise DemoError(f"the reader was done before a mirror could be killed: {finished(reader)}")
-        os.kill(mirrors[1].process.pid, signal.SIGKILL)
-        report = finished(reader)
-        if len(report["sources"]) < 2:
-            raise DemoError(f"the reader used one source only: {report['sources']}")
+    def start_nodes(self, site: Path, large: Path) -> tuple[str, str]:
+        """The CIDs of the site and of the large file."""
+        origin, liar = self.parties["origin"], self.parties["liar"]
+        page, file = (str(origin.do("add", path)["cid"]) for path in (site, large))
+        liar.do("add", site)
+        together([lambda: self.up("origin"), lambda: self.up("liar", program=LIAR)])
+        self.up("cache-1", "--peer", origin.peer)
+        self.up("cache-2", "--peer", self.parties["cache-1"].peer)
+        self.say(f"the site        {page}")
+        self.say(f"the large file  {file}")
+        return page, file
+
+    def up(self, role: str, *options: str, program: tuple[str, ...] = NEARCAST) -> None:
+        party = self.parties[role]
+        listen = ("--quic", "127.0.0.1:0", "--http", "127.0.0.1:0", "--no-lan")
+        party.serve(self.stack, "up", *listen, "--price", party.price_usdc, *options, program=program)
+
+    def get_site(self, page: str, original: Path) -> None:
+        peers = "+".join(self.parties[role].peer for role in ("liar", "cache-1"))
+        report = self.get(f"nearcast://{peers}/{page}", self.folder / "copy")
+        liar = self.parties["liar"].peer[:8]
+        if not any(liar.startswith(name[:8]) for name in report["liars"]):
+            raise DemoError(f"the liar was not caught: {report}")
+        self.say(f"liar {liar}: a block was not what its name says; nothing is signed for it, cache-1 is next")
+        self.say(f"{compared(original, self.folder / 'copy')} files are the same as the original, none differs")
+
+    def get_large(self, file: str, original: Path) -> None:
+        copy = self.folder / "copy.bin"
+        self.get(f"nearcast://{self.parties['cache-2'].peer}/{file}", copy)
+        if not filecmp.cmp(original, copy, shallow=False):
+            raise DemoError(f"{LARGE_FILE} differs from the original")
+        self.say(f"{LARGE_FILE} is the same as the original")
+
+    def get(self, link: str, target: Path) -> Any:
+        """The client's report."""
+        report = self.parties["client"].do("get", link, target, "--max-price", "0.05", "--cap", "0.1")
         rate = report["verified"] / report["seconds"] / 1e6
-        self.say(
-            f"mirror-2 was killed; all {report['verified'] / 1e6:.0f} MB are verified all the same, {rate:.0f} MB/s"
-        )
-        return report, copy
+        self.say(f"{report['verified'] / 1e6:.1f} MB verified in {report['seconds']:.1f} s, {rate:.0f} MB/s")
+        return report
 
-    def table(self, nodes: list[Node], report: dict[str, Any]) -> Table:
-        """Who gave the reader what."""
-        table = Table(title="\nWho gave the reader what", title_justify="left", box=None, padding=(0, 3, 0, 3))
-        for name, justify in (("node", "left"), ("id", "left"), ("state", "left")):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]  # the literals above
-        table.add_column("verified", justify="right")
-        table.add_column("share", justify="right")
-        for node in nodes:
-            endpoint_id = node.peer.partition("@")[0]
-            given = sum(size for name, size in report["sources"].items() if endpoint_id.startswith(name[:8]))
-            state = "serving" if node.process.poll() is None else "[red]killed[/]"
-            share = f"{100 * given / report['verified']:.0f} %"
-            table.add_row(node.role, endpoint_id[:8], state, f"{given / 1e6:.1f} MB", share)
-        return table
+    def settle(self, *roles: str) -> None:
+        """Withdraw from every channel of these; the payees have a day to claim, and need a moment."""
+        parties = [self.parties[role] for role in roles]
+        self.withdraw(parties)
+        deadline_s = time.monotonic() + CLAIMED_TIMEOUT_S
+        while unclaimed_units(self.chain, parties):
+            if time.monotonic() > deadline_s:
+                raise DemoError("a node has not claimed what it holds vouchers for")
+            time.sleep(0.1)
+        self.chain.travel(1.1)
+        for party, back in self.withdraw(parties):
+            self.say(f"{party.role}: {back['amount_units']:,} units back from channel {back['channel'][:10]}…")
 
+    def withdraw(self, parties: list[Party]) -> list[tuple[Party, Any]]:
+        """What each command says. It is the same command that asks for the money, and later fetches it."""
+        told: list[tuple[Party, Any]] = []
 
-def finished(process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """The report of a command that ended. Raises DemoError when it failed."""
-    output, _ = process.communicate()
-    if process.returncode:
-        raise DemoError(f"a command ended with {process.returncode}: {output.decode().strip()}")
-    report: dict[str, Any] = json.loads(output)
-    return report
+        def withdraw_all(party: Party) -> None:
+            names = [channel["channel"] for channel in party.do("channel", "list")["channels"]]
+            told.extend((party, party.do("channel", "withdraw", name)) for name in names)
+
+        together([lambda party=party: withdraw_all(party) for party in parties])
+        return told
 
 
-def first_line(process: "subprocess.Popen[bytes]", log: Path) -> dict[str, Any]:
-    """What a node says when it is ready."""
-    deadline_s = time.monotonic() + READY_TIMEOUT_S
-    while b"\n" not in (said := log.read_bytes()):
-        if process.poll() is not None or time.monotonic() > deadline_s:
-            raise DemoError(f"a node did not start: {said.decode()} {log.with_suffix('.errors').read_text()}")
-        time.sleep(POLL_S)
-    ready: dict[str, Any] = json.loads(said.splitlines()[0])
-    if "error" in ready:
-        raise DemoError(ready["error"]["message"])
-    return ready
-
-
-def arrived_bytes(data_dir: Path) -> int:
-    """What a store has on disk so far; its unfinished files are sparse, so blocks are counted, not lengths."""
-    total = 0
-    for path in data_dir.rglob("*"):
-        try:
-            total += path.stat().st_blocks * 512
-        except FileNotFoundError:
-            continue
-    return total
+def together(steps: list[Callable[[], None]]) -> None:
+    """Do what does not depend on each other at the same time: most of a command's time is its start."""
+    with ThreadPoolExecutor(len(steps)) as threads:
+        for step in [threads.submit(step) for step in steps]:
+            step.result()
 
 
 def compared(original: Path, copy: Path) -> int:
@@ -221,18 +225,6 @@ def browsed(address: str, original: Path) -> str:
     return f"GET {address[:40]}…/  200, and its picture came as {kind}"
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End one of our processes, kindly first."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """SIGTERM ends the demo as Ctrl-C does, so that it cleans up."""
@@ -252,7 +244,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--once", action="store_true", help="end when the steps are done instead of staying up")
     once = parser.parse_args().once
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     started_s = time.monotonic()
     try:
         with ended_by_signals(), ExitStack() as stack:
