@@ -53,6 +53,21 @@ def test_a_channel_is_welcomed_and_its_vouchers_are_paid(tmp_path: Path) -> None
     in_shop(act, tmp_path)
 
 
+def test_the_till_ends_its_half_when_every_voucher_is_on_disk(tmp_path: Path) -> None:
+    async def act(shop: Shop) -> None:
+        payer = shop.open_channel(Payer(1))
+        end = await shop.greet(payer)
+        await end.answer()
+        await end.pay(payer.promise(5))
+        await end.stream.send.finish()
+        assert await end.is_over()
+        held = shop.ledger.newest(payer.channel)
+        assert held is not None
+        assert held.promise == payer.promise(5)
+
+    in_shop(act, tmp_path)
+
+
 def test_old_and_repeated_vouchers_are_counted_and_change_nothing(tmp_path: Path) -> None:
     async def act(shop: Shop) -> None:
         payer = shop.open_channel(Payer(1))

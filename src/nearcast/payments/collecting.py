@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from nearcast.clock import Clock
-from nearcast.errors import NearcastError, RemoteError, UnavailableError
+from nearcast.errors import NearcastError, RemoteError, StoreError, UnavailableError
 from nearcast.payments.customer import Customer
 from nearcast.payments.messages import (
     Promise,
@@ -67,13 +67,21 @@ class PayStream:
             await asyncio.wait([taking, ending], return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
             if self._reason is None:
-                await self._stream.send.finish()
+                await self._bid_farewell(customer)
                 return
             await self.refuse(self._reason)
             await asyncio.wait([taking], timeout=LINGER_S)
             if not taking.done():
                 taking.cancel()
                 await self._stream.receive.stop(0)
+
+    async def _bid_farewell(self, customer: Customer) -> None:
+        """The payer has ended its half. That we end ours tells it that every voucher is on disk."""
+        try:
+            await customer.until_written(customer.promise.units)
+        except StoreError:
+            return
+        await self._stream.send.finish()
 
     async def _take(self, customer: Customer, peer: bytes) -> None:
         """Word after word. What is wrong with one is the reason why the stream ends."""
