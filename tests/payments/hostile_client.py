@@ -6,6 +6,7 @@ It has a real wallet and a real channel to the node, which its data folder's boo
 it got and what it was told goes to stdout, as one JSON object: what a test holds against the node's own books.
 
     honest       a voucher for every block: the others are held against it
+    slow         honest, and in no hurry
     silent       a greeting, and never a voucher
     stops        honest for BYTES bytes, then no voucher any more
     replays      the first voucher again and again
@@ -44,6 +45,7 @@ from nearcast.transport.iroh import IrohEndpoint
 from nearcast.wire import FrameReader, decode_message, encode_message
 
 PATIENCE_S = 20.0  # longer than a node waits for a voucher
+SLOW_S = 0.5  # for a leaf
 STREAMS = 16
 OFFERS = 400
 DOMAIN = settlement_domain(DEV.chain_id, DEV.contracts["BatchSettlement"])
@@ -135,6 +137,8 @@ class Cheat:
                     self.told.ends.append(said.get("end") or said["reason"])
                     return
                 continue
+            if self.manner == "slow":
+                await asyncio.sleep(SLOW_S)
             self.told.bytes += len(payload)
             parts += len(payload) * self.told.price
             await self._settle((self.channel.signed_units << 30) + parts)
@@ -156,8 +160,7 @@ class Cheat:
         if units == 0 or self._pay is None:
             return
         self.told.vouchers += 1
-        if self.manner != "lowers":
-            self.told.signed_units = units
+        self.told.signed_units = max(units, self.told.signed_units)
         await self._pay(encode_message(promise_fields(self._promise(units))))
 
     def _promise(self, units: int) -> Promise:
