@@ -86,9 +86,9 @@ class AddedBackend:
 async def add_one(call: Call, wish: Wish) -> AddedBackend:
     """Raises what reading a backend raises, UsageError for a URL with secrets in it."""
     address = parse_backend(wish.url, endpoint=wish.endpoint, region=wish.region)
-    keys = _keys(wish.keys) if wish.keys else None
-    if keys is not None and address.kind != "http":
+    if wish.keys and address.kind != "http":
         raise UsageError("--keys is for web servers: the others list what they have", fix="leave it out")
+    keys = _keys(wish.keys) if wish.keys else None
     data_dir = call.config().data_dir
     with _one_at_a_time(data_dir), BackendIndex(data_dir) as index:
         before = next((each for each in index.backends() if _is_at(each, wish)), None)

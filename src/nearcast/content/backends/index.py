@@ -41,7 +41,8 @@ create table if not exists backends(
     unique(url, endpoint));
 create table if not exists files(
     id integer primary key autoincrement, backend integer not null, key text not null, cid blob not null,
-    size integer not null, tsize integer not null, version text not null, changed integer not null, round integer not null,
+    size integer not null, tsize integer not null, version text not null, changed integer not null,
+    round integer not null,
     unique(backend, key));
 create index if not exists files_by_cid on files(cid);
 create table if not exists nodes(cid blob not null, backend integer not null, file integer not null,
