@@ -111,7 +111,7 @@ class Asked:
             try:
                 await self._exchange(pool, address, read)
             except (IntegrityError, LimitError) as error:
-                purchase.distrust(error.message)
+                purchase.distrust(error)
                 failure = error
             except NearcastError as error:
                 failure = error

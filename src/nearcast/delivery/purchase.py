@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nearcast.content.cid import Cid
 from nearcast.delivery.events import FetchEvent, Paying
 from nearcast.delivery.messages import PRICE_FREE, Offer
-from nearcast.errors import IntegrityError, NearcastError, RefusedError
+from nearcast.errors import NearcastError, RefusedError
 from nearcast.payments.credit import parts_of
 from nearcast.payments.paying import Paying as Channel
 
@@ -21,6 +21,7 @@ class Purchase:
     def __init__(self, channel: Channel, source: str) -> None:
         self.channel = channel
         self.on_event: Callable[[FetchEvent], None] | None = None
+        self.lie: NearcastError | None = None
         self.paid_bytes = 0
         self.paid_parts = 0
         self._source = source
@@ -46,11 +47,7 @@ class Purchase:
         """Check an offer; the price to pay in units per GiB. RefusedError, or IntegrityError for a false one."""
         if offer.price == PRICE_FREE or offer.signed is None:
             return PRICE_FREE
-        try:
-            self.channel.check_offer(root.digest, offer.price, offer.signed.offer, offer.signed.signature)
-        except IntegrityError as error:
-            self.channel.distrust(error.message)
-            raise
+        self.channel.check_offer(root.digest, offer.price, offer.signed.offer, offer.signed.signature)
         if not self._has_told and self.on_event is not None:
             self._has_told = True
             self.on_event(Paying(self._source, offer.price, self.channel.channel_id))
@@ -74,6 +71,7 @@ class Purchase:
         except NearcastError as error:
             self.channel.distrust(error.message)
 
-    def distrust(self, reason: str) -> None:
-        """The source lied: it is not paid any more."""
-        self.channel.distrust(reason)
+    def distrust(self, lie: NearcastError) -> None:
+        """The source lied: it is not paid any more, and what else fails because of that is no news."""
+        self.lie = self.lie or lie
+        self.channel.distrust(lie.message)

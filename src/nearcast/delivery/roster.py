@@ -48,13 +48,16 @@ class Roster:
         """A source takes part no more."""
         if self.active.pop(name, None) is None:
             return
+        paid = self.paid.get(name)
+        if paid is not None and paid.lie is not None:
+            error = paid.lie
         self.failed[name] = error
         is_liar = isinstance(error, IntegrityError | LimitError)
         if is_liar:
             self.liars.append(name)
             self._known_liars[name] = error.message
-            if name in self.paid:
-                self.paid[name].distrust(error.message)
+            if paid is not None:
+                paid.distrust(error)
         self._on_event(SourceFailed(name, error.message, is_liar))
         self.pulse.beat()
 
