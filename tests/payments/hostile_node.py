@@ -12,7 +12,6 @@ endless         it makes offers, and more offers, and never sends a block
 stalls          it makes an offer and is silent then
 """
 
-import itertools
 import os
 import sys
 import time
@@ -23,7 +22,8 @@ from nearcast.chain.offers import Offer
 from nearcast.chain.signing import Signer
 from nearcast.content.cid import RAW, Cid, parse_cid
 from nearcast.content.store import Store
-from nearcast.delivery.answer import Answer
+from nearcast.delivery.answer import Answer, Piece
+from nearcast.delivery.charging import Charging
 from nearcast.payments.credit import PayeeAccount
 from nearcast.payments.offering import OfferDesk, SignedOffer
 from nearcast.wire import encode_message
@@ -47,22 +47,29 @@ def wrong_bytes() -> None:
 
 
 def other_object() -> None:
-    other, read_file = parse_cid(os.environ["NEARCAST_TEST_OTHER"]), Store.read_file
+    other, read_file, get_block = parse_cid(os.environ["NEARCAST_TEST_OTHER"]), Store.read_file, Store.get_block
 
     def others_file(self: Store, cid: Cid, start: int, end: int) -> bytes:
         return read_file(self, other, start, end)
 
-    _replace(Store, read_file=others_file)
+    def others_block(self: Store, cid: Cid) -> bytes:
+        table = self.leaf_table(other)
+        return get_block(self, table.cid(0) if cid.codec == RAW and table is not None else cid)
+
+    _replace(Store, read_file=others_file, get_block=others_block)
 
 
 def dearer() -> None:
     """The desk's own schedule would never sign two prices; whoever holds the key can."""
-    counted = itertools.count()
+    seen: set[bytes] = set()
 
-    def asked(offer: Offer) -> int:
-        return offer.price_units_per_gib * (1 if next(counted) == 0 else 2)
+    def change(desk: OfferDesk, offer: Offer) -> tuple[Offer, Signer]:
+        factor = 2 if offer.client in seen else 1
+        seen.add(offer.client)
+        return _with(offer, price=offer.price_units_per_gib * factor), desk._hot_key
 
-    _resigned(lambda desk, offer: (_with(offer, price=asked(offer)), desk._hot_key))
+    _resigned(change)
+    _replace(Charging, too_dear=lambda *_: None)
 
 
 def unsigned() -> None:
@@ -78,17 +85,17 @@ def no_window() -> None:
 
 
 def endless() -> None:
-    def offers(_: Answer) -> Iterator[bytes]:
+    def offers(_: Answer) -> Iterator[Piece]:
         while True:
-            yield encode_message({"ok": True, "price": 0}) * 100
+            yield Piece(encode_message({"ok": True, "price": 0}) * 100, 0)
 
     _replace(Answer, pieces=offers)
 
 
 def stalls() -> None:
-    def nothing(_: Answer) -> Iterator[bytes]:
+    def nothing(_: Answer) -> Iterator[Piece]:
         time.sleep(STALL_S)
-        yield b""
+        yield Piece(b"", 0)
 
     _replace(Answer, pieces=nothing)
 
