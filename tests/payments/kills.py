@@ -33,7 +33,8 @@ from tests.payments.world import Member, PaidNode, World, WorldError, paid_world
 from nearcast.payments.credit import parts_of
 
 EPOCH_RUNS = 25
-TRIES_MAX = 6  # gets until one succeeds; a kill spoils one, and a part that is starting up may spoil more
+FINISH_S = 30.0  # gets are repeated so long until one succeeds: a cache remembers for some seconds that nobody had it
+PAUSE_S = 0.5  # between them
 SIZE_BYTES_MIN, SIZE_BYTES_MAX = 4 << 20, 24 << 20
 PRICE_UNITS = 1_000_000  # per GiB, of both nodes: world.PRICE_USDC
 BLOCK_BYTES = 1 << 20  # one leaf: the last one may pass the window
@@ -80,7 +81,7 @@ class Kills:
         self.rng = rng
         self.runs = 0
         self.get_s = 1.5  # how long an undisturbed get takes; learned
-        self.client_kills = 0
+        self.victim = "nobody"
         self.shared: list[str] = []
         poll = {"NEARCAST_PAYMENTS_POLL_S": "1"}
         self.origin, self.cache = together(lambda: world.operator("origin"), lambda: world.operator("cache"))
@@ -95,7 +96,7 @@ class Kills:
         """One fetch with one kill, and all checks. Raises BrokenError, WorldError."""
         self.runs += 1
         thing = self._new_object()
-        name = victim or self.rng.choice(VICTIMS)
+        name = self.victim = victim or self.rng.choice(VICTIMS)
         started_s = time.monotonic()
         self._start_get(thing)
         after_s = self._wait_for_the_instant(started_s, thing)
@@ -112,6 +113,7 @@ class Kills:
 
     def clean_run(self) -> None:
         """One fetch that nobody disturbs: what was promised before reaches its payee now."""
+        self.victim = "nobody"
         thing = self._new_object()
         self._start_get(thing)
         tries, verified_bytes = self._finish(thing)
@@ -185,18 +187,19 @@ class Kills:
 
     def _finish(self, thing: Object) -> tuple[int, int]:
         """How many gets it took until one succeeded, and how many bytes those that ended said to have verified."""
-        verified_bytes = 0
-        for tries in range(1, TRIES_MAX + 1):
+        verified_bytes, tries, deadline_s = 0, 0, time.monotonic() + FINISH_S
+        while True:
             code = self.client.ended()
             report = _report(self.client)
             verified_bytes += report.get("verified", 0)
+            tries += 1
             if code == 0:
                 return tries, verified_bytes
+            if time.monotonic() > deadline_s:
+                said = f"{report} {self.client.errors.read_text()[-2000:]}"
+                raise BrokenError(f"{tries} gets failed in {FINISH_S} s; the last one said: {said}")
+            time.sleep(PAUSE_S)
             self._start_get(thing)
-        self.client.kill()
-        raise BrokenError(
-            f"{TRIES_MAX} gets failed; the last one said: {self.client.errors.read_text()[-2000:]}{report}"
-        )
 
     def _check(self, thing: Object, *, was_client_killed: bool, verified_bytes: int) -> None:
         copy = self._copy(thing)
@@ -284,7 +287,7 @@ def run_all(runs: int, seed: int, folder: Path) -> None:
                     kills.close_epoch()
             kills.finish()
         except (BrokenError, WorldError) as error:
-            raise type(error)(f"run {kills.runs} with seed {seed}: {error}") from error
+            raise type(error)(f"run {kills.runs} with seed {seed}, {kills.victim} killed: {error}") from error
 
 
 def main() -> int:

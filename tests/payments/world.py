@@ -110,6 +110,8 @@ class Member:
                 raise WorldError(f"{self.name} said nothing for {DEADLINE_S} s")
             time.sleep(POLL_S)
         line: dict[str, Any] = json.loads(said.partition(b"\n")[0])
+        if "error" in line:
+            raise WorldError(f"{self.name}: {line['error']['message']}")
         return line
 
     def ended(self, deadline_s: float = DEADLINE_S) -> int:
