@@ -27,6 +27,10 @@ FILES = (
     "signing",
     "node_records",
     "vouchers_received",
+    "paid",
+    "relay",
+    "round_trip",
+    "fairness",
 )
 RESULTS = Path(__file__).with_name("results.json")
 

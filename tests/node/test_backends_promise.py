@@ -134,7 +134,6 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             return TappedEndpoint(network.endpoint(identity), taps.pop())
 
     monkeypatch.setattr("nearcast.node.assembly.IrohEndpoint", Bound)
-    monkeypatch.setattr(Node, "serves", lambda node, cid: node.store.has(cid) or node.backends.knows(cid))
     taps[1] = tap
     async with AsyncExitStack() as stack:
         web = await stack.enter_async_context(web_origin(FILES))

@@ -39,7 +39,7 @@ from nearcast.payments.messages import (
 from nearcast.payments.payer_channel import PayerChannel
 from nearcast.payments.purse import Purse
 from nearcast.payments.spent import SpentLedger
-from nearcast.payments.tasks import Pulse
+from nearcast.tasks import Pulse
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection, Stream
 from nearcast.transport.memory import MemoryEndpoint, MemoryNetwork

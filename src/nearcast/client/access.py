@@ -121,6 +121,10 @@ class Client:
             await self._fetch(Wanted(cid, shallow=True))
         return await asyncio.to_thread(listing)
 
+    def has_behind(self, cid: Cid) -> bool:
+        """Whether a backend of this node has it. Quick."""
+        return bool(self._finder.own(cid))
+
     def extent(self, cid: Cid) -> Extent | None:
         """Where all bytes of this file lie in one piece on disk, or None. Raises ChangedError."""
         return self.store.locate(cid)

@@ -18,11 +18,11 @@ from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.delivery.probe import Holding, probe_all
 from nearcast.delivery.source import Source
-from nearcast.delivery.tasks import in_thread
 from nearcast.delivery.trail import Trail, begin
 from nearcast.errors import NearcastError, NotFoundError, UnavailableError
 from nearcast.naming.link import Link
 from nearcast.overlay.peers import PeerBook
+from nearcast.tasks import in_thread
 from nearcast.transport.base import PeerAddress
 from nearcast.transport.pool import ConnectionPool
 

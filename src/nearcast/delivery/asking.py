@@ -21,7 +21,6 @@ from nearcast.delivery.messages import (
 )
 from nearcast.delivery.patience import Patience, PatientFrames
 from nearcast.delivery.purchase import Purchase
-from nearcast.delivery.tasks import leading_error
 from nearcast.errors import (
     IntegrityError,
     LimitError,
@@ -31,6 +30,7 @@ from nearcast.errors import (
     RemoteError,
     UnavailableError,
 )
+from nearcast.tasks import leading_error
 from nearcast.transport.base import PeerAddress
 from nearcast.transport.pool import ConnectionPool
 from nearcast.wire import decode_message, encode_message

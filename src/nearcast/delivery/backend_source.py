@@ -22,7 +22,6 @@ from nearcast.content.cid import RAW, Cid
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.delivery.session import NodeWalk
 from nearcast.delivery.source import NodesWanted, Span, TakeLeaf, TakeNode
-from nearcast.delivery.tasks import in_thread
 from nearcast.errors import (
     ChangedError,
     IntegrityError,
@@ -31,6 +30,7 @@ from nearcast.errors import (
     UnavailableError,
     one_error,
 )
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from nearcast.delivery.roster import Roster
 from nearcast.delivery.select import Paces
 from nearcast.delivery.session import NodeWalk, WalkedFile
 from nearcast.delivery.source import NodesWanted, Source
-from nearcast.delivery.tasks import in_thread, leading_error
 from nearcast.errors import NearcastError
+from nearcast.tasks import in_thread, leading_error
 from nearcast.telemetry import Telemetry
 
 __all__ = ["FetchEvent", "FetchReport", "Fetcher", "Wanted"]

@@ -17,8 +17,8 @@ from nearcast.delivery.http_exchange import HttpExchange
 from nearcast.delivery.purchase import Purchase
 from nearcast.delivery.session import NodeWalk
 from nearcast.delivery.source import REQUESTS_IN_FLIGHT, STALL_TIMEOUT_S, NodesWanted, Span, TakeLeaf, TakeNode
-from nearcast.delivery.tasks import leading_error
 from nearcast.errors import NearcastError, NotFoundError, UnavailableError, UsageError
+from nearcast.tasks import leading_error
 
 BLOCKS_AHEAD = 8  # nodes asked of a gateway at a time; guess: hides a round trip of 50 ms at 2 MiB per 10 ms
 

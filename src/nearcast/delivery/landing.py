@@ -16,7 +16,7 @@ from nearcast.content.cid import Cid
 from nearcast.content.dag import FileDag
 from nearcast.content.store import Store
 from nearcast.content.store.partial import Partial
-from nearcast.delivery.tasks import Pulse, in_thread
+from nearcast.tasks import Pulse, in_thread
 
 BATCH_BYTES = 4 << 20  # small blocks per durable batch; guess: one flush per 4 MiB is noise beside the writing
 BATCH_BLOCKS = 8192  # the same for tiny files: bounds what one crash costs, and the batch's transaction

@@ -18,7 +18,6 @@ from nearcast.delivery.layout import Layout
 from nearcast.delivery.plan import Plan, Run
 from nearcast.delivery.roster import Roster
 from nearcast.delivery.source import Source
-from nearcast.delivery.tasks import in_thread, leading_error
 from nearcast.errors import (
     IntegrityError,
     LimitError,
@@ -28,6 +27,7 @@ from nearcast.errors import (
     StoreError,
     UnavailableError,
 )
+from nearcast.tasks import in_thread, leading_error
 
 INLINE_ITEMS_MAX = 4096  # first leaves of a layout among which inline ones are looked for
 HEDGE_LOOK_S = 0.1  # how often an idle request looks for a late run to help with; under half of the shortest lateness

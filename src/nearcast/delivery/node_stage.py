@@ -23,8 +23,8 @@ from nearcast.delivery.landing import HASH_INLINE_BYTES_MAX, Landing
 from nearcast.delivery.roster import Roster
 from nearcast.delivery.session import NodeWalk
 from nearcast.delivery.source import NodesWanted, Source
-from nearcast.delivery.tasks import in_thread, leading_error
 from nearcast.errors import NearcastError, NotFoundError, RemoteError, StoreError
+from nearcast.tasks import in_thread, leading_error
 
 PAID_STAGGER_S = 0.5  # what two paid sources send is paid twice; guess: longer than a good one takes to begin
 RACE_STAGGER_S = 0.05  # ten peers are all asked within half a second; RFC 8305 recommends 250 ms for dialling alone

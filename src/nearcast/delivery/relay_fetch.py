@@ -32,8 +32,8 @@ from nearcast.delivery.relay_layout import Leaf, RelayLayouts, following, is_her
 from nearcast.delivery.relay_sources import Memory, RelaySources, Supplier
 from nearcast.delivery.session import NodeWalk, WalkedFile
 from nearcast.delivery.source import NodesWanted
-from nearcast.delivery.tasks import Pulse, in_thread
 from nearcast.errors import NearcastError, NotFoundError, UnavailableError
+from nearcast.tasks import Pulse, in_thread
 
 TRIES_MAX: Final = 3  # for a leaf that was brought and is gone again; guess: only a far too small quota does that
 PARTS_MAX: Final = 1 << 16  # files remembered of one root, some 200 bytes each; others are looked for by themselves
@@ -132,6 +132,8 @@ class RelayFetch:
         for _ in range(TRIES_MAX):
             if await in_thread(is_here, self._store, leaf):
                 return
+            if self._is_closed:
+                raise UnavailableError("this node is stopping")
             run = self._under_way.get(leaf) or self._start(session, leaf)
             run.sessions.add(session)
             while self._under_way.get(leaf) is run:
@@ -152,6 +154,7 @@ class RelayFetch:
             self._under_way[each] = run
         self._runs.add(run)
         run.task = self._tasks.create_task(self._run(run, leaves))
+        run.task.add_done_callback(lambda _: self._ended(run, leaves))
         return run
 
     async def _run(self, run: _Run, leaves: list[Leaf]) -> None:
@@ -159,15 +162,14 @@ class RelayFetch:
             await self._sources.persist(lambda: self._bring_leaves(run, leaves))
         except NearcastError as error:
             run.error = error
-        except asyncio.CancelledError:
-            run.error = UnavailableError("nobody waited for it any more")
-            raise
-        finally:
-            self._runs.discard(run)
-            for leaf in leaves:
-                if self._under_way.get(leaf) is run:
-                    del self._under_way[leaf]
-            run.pulse.beat()
+
+    def _ended(self, run: _Run, leaves: list[Leaf]) -> None:
+        """Also of a run that was dropped before it began."""
+        self._runs.discard(run)
+        for leaf in leaves:
+            if self._under_way.get(leaf) is run:
+                del self._under_way[leaf]
+        run.pulse.beat()
 
     async def _bring_leaves(self, run: _Run, leaves: list[Leaf]) -> None:
         try:

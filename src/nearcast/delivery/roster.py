@@ -10,8 +10,8 @@ from nearcast.delivery.events import FetchEvent, SourceFailed, SourceJoined
 from nearcast.delivery.purchase import Purchase
 from nearcast.delivery.select import Paces
 from nearcast.delivery.source import Source
-from nearcast.delivery.tasks import Pulse
 from nearcast.errors import IntegrityError, LimitError, NearcastError, NotFoundError, RemoteError, UnavailableError
+from nearcast.tasks import Pulse
 
 SOURCES_MAX = 64  # at once in one download; guess: far more than one link can use
 
@@ -45,8 +45,9 @@ class Roster:
         self.pulse.beat()
 
     def fail(self, name: str, error: NearcastError) -> None:
-        """A source takes part no more."""
+        """A source takes part no more. Stages that share this roster each say so: who waits must look again each time."""
         if self.active.pop(name, None) is None:
+            self.pulse.beat()
             return
         paid = self.paid.get(name)
         if paid is not None and paid.lie is not None:

@@ -20,15 +20,16 @@ from nearcast.delivery.messages import (
     PRICE_FREE,
     End,
     FetchRequest,
+    Holding,
     MissingLeaf,
     Offer,
     Refusal,
     Wait,
     answer_fields,
 )
-from nearcast.delivery.tasks import in_thread
 from nearcast.delivery.upstream import Upstream, UpstreamSession
 from nearcast.errors import ChangedError, NearcastError
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Stream
 from nearcast.wire import encode_message
@@ -58,21 +59,21 @@ class ServeGate:
         self._free += 1
 
 
-def _nothing(_root: Cid) -> bool:
-    return False
+def _nothing(_root: Cid) -> Holding | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Relaying:
     """Who brings what is missing here, and this node's own endpoint id, by which it knows its mark on a trail.
 
-    `has_own(root)`: whether a backend of this node has it; then it is brought for everybody. Quick. `for_payers`:
-    whether other nodes are asked for what a payer wants.
+    `own(root)`: what the backends of this node have of it, which is brought for everybody; None: nothing. Quick.
+    `for_payers`: whether other nodes are asked for what a payer wants.
     """
 
     upstream: Upstream
     endpoint_id: bytes
-    has_own: Callable[[Cid], bool] = _nothing
+    own: Callable[[Cid], Holding | None] = _nothing
     for_payers: bool = True
 
 
@@ -126,8 +127,8 @@ class Sending:
         self._stream = stream
         self._request = request
         relaying, trail = serving.relaying, request.trail
-        brings = relaying is not None and trail.may_pass(relaying.endpoint_id)
-        brings = brings and (serving.may_relay() or (relaying is not None and relaying.has_own(request.root)))
+        may_ask = relaying is not None and serving.may_relay() and trail.may_pass(relaying.endpoint_id)
+        brings = may_ask or (relaying is not None and relaying.own(request.root) is not None)
         self._answer = Answer(serving.store, request, listed=serving.listed, brings=brings)
 
     async def run(self) -> None:
@@ -214,7 +215,9 @@ class Sending:
                 return End("done", "")
             await self._serving.say(self._stream, Wait())
         while not tab.is_stopped:
-            if not size_bytes or tab.may_send(size_bytes):
+            if not size_bytes:
+                return None  # nothing is sold: the books get no line of it
+            if tab.may_send(size_bytes):
                 tab.deliver(size_bytes)
                 return None
             if not await tab.room(size_bytes, charging.unpaid_patience_s) and not tab.is_stopped:

@@ -27,8 +27,8 @@ from nearcast.delivery.messages import (
     parse_request,
 )
 from nearcast.delivery.sending import SLOW_READER_S, Relaying, Sending, ServeGate, ServePolicy, Serving
-from nearcast.delivery.tasks import in_thread
-from nearcast.errors import ChangedError, RemoteError, UnavailableError
+from nearcast.errors import ChangedError, RemoteError, StoreError, UnavailableError
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection, Stream
 from nearcast.wire import FrameReader, encode_message
@@ -105,6 +105,10 @@ class _Answering:
         except RemoteError as error:
             serving.telemetry.count("malformed_requests")
             await serving.say(stream, End("error", error.message))
+        except StoreError as error:  # its words name files of ours; and a disk that fails now may work again
+            serving.telemetry.count("store_failures")
+            serving.telemetry.event("store-failed", reason=error.message)
+            await serving.say(stream, End("error", "reading failed"))
         async with asyncio.timeout(serving.slow_reader_s):
             await stream.send.finish()
 
@@ -139,10 +143,13 @@ class _Answering:
             stat = serving.store.stat(root)
         except ChangedError:
             stat = None
-        if stat is None or stat.kind == "changed":
-            return Holding("none", None)
-        is_whole = stat.complete and (stat.held or stat.kind in ("flat", "in place"))
-        return Holding("all" if is_whole else "some", stat.size_bytes)
+        is_here = stat is not None and stat.kind != "changed"
+        if stat is not None and is_here and stat.complete and (stat.held or stat.kind in ("flat", "in place")):
+            return Holding("all", stat.size_bytes)
+        own = None if serving.relaying is None else serving.relaying.own(root)
+        if own is not None:
+            return own
+        return Holding("some", stat.size_bytes) if stat is not None and is_here else Holding("none", None)
 
     async def _relayed(self, request: ProbeRequest, holdings: list[Holding]) -> list[Holding]:
         """The same, with what others could bring in place of what is not here."""

@@ -17,9 +17,9 @@ from nearcast.delivery.messages import FetchRequest
 from nearcast.delivery.relay_fetch import RelayFetch, RelaySession
 from nearcast.delivery.relay_sources import Memory
 from nearcast.delivery.source import Source
-from nearcast.delivery.tasks import in_thread
 from nearcast.delivery.trail import Trail
 from nearcast.errors import NearcastError, NotFoundError
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 from nearcast.transport.pool import ConnectionPool
 

@@ -58,8 +58,8 @@ class Node:
 
     def serves(self, cid: Cid) -> bool:
         """Whether other nodes may have this: what is in the store, since all of it was put or asked for by its user;
-        and whatever can be brought, by a node that is paid for bringing it."""
-        return self.brings or self.store.has(cid)
+        what a backend of this node has; and whatever can be brought, by a node that is paid for bringing it."""
+        return self.brings or self.store.has(cid) or self.backends.knows(cid)
 
     @property
     def brings(self) -> bool:

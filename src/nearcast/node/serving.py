@@ -26,7 +26,7 @@ async def accept_connections(node: "Node") -> None:
     relaying = None
     if node.relay is not None:
         endpoint_id = node.identity.endpoint_id
-        relaying = Relaying(node.relay, endpoint_id, node.backends.knows, for_payers=node.brings)
+        relaying = Relaying(node.relay, endpoint_id, node.backends.holding, for_payers=node.brings)
     listed = None if earning is None else earning.is_listed
 
     async def serve(connection: Connection) -> None:

@@ -34,8 +34,8 @@ from nearcast.payments.deposit import (
 )
 from nearcast.payments.promising import Promising
 from nearcast.payments.spent import Deposit, Seen
-from nearcast.payments.tasks import in_thread
 from nearcast.payments.terms import WITHDRAW_DELAY_S, Terms
+from nearcast.tasks import in_thread
 
 
 @dataclass

@@ -11,7 +11,7 @@ from nearcast.clock import Clock
 from nearcast.payments.credit import PART_BITS, PayeeAccount, whole_units
 from nearcast.payments.earned_rows import Sale, SaleKey
 from nearcast.payments.owed import UNKNOWN_ROLE, UNNAMED, Owed
-from nearcast.payments.tasks import Pulse
+from nearcast.tasks import Pulse
 
 if TYPE_CHECKING:
     from nearcast.payments.tab import Tab

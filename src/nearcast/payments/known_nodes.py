@@ -13,7 +13,7 @@ from typing import Protocol
 from nearcast.chain.node_records import NodeRecord
 from nearcast.clock import Clock
 from nearcast.errors import NearcastError
-from nearcast.payments.tasks import in_thread
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 
 REFRESH_S = 300.0  # a reading's age; guess: nodes come and go by the hour, and a renewal costs one question

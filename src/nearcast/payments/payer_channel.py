@@ -23,7 +23,7 @@ from nearcast.payments.pace import signing_delay_s
 from nearcast.payments.pay_stream import PayStream
 from nearcast.payments.promising import Promising
 from nearcast.payments.spent import Line, Signing, split_parts
-from nearcast.payments.tasks import Pulse, in_thread
+from nearcast.tasks import Pulse, in_thread
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection
 

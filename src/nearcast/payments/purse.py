@@ -26,9 +26,9 @@ from nearcast.payments.channel_opening import ChannelOpening, pays
 from nearcast.payments.payer_channel import Desk, PayerChannel
 from nearcast.payments.promising import Promising
 from nearcast.payments.spent import Seen, SpentLedger
-from nearcast.payments.tasks import in_thread
 from nearcast.payments.terms import Terms, terms_of
 from nearcast.payments.witness import OfferWitness
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 
 # How long what the chain said of a channel's money is good without asking it again first. It can only have become more,

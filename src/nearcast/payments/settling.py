@@ -28,9 +28,9 @@ from nearcast.payments.claim_lock import claim_lock
 from nearcast.payments.claim_sending import ClaimReceipt, ClaimSender, Tools, skip_reason
 from nearcast.payments.earned import EarnedLedger
 from nearcast.payments.earned_rows import EarnedChannel
-from nearcast.payments.tasks import in_thread
 from nearcast.payments.terms import Terms
 from nearcast.payments.withdrawals import Withdrawals
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 
 

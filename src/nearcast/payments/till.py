@@ -23,9 +23,9 @@ from nearcast.payments.earned import EarnedLedger
 from nearcast.payments.earned_rows import EarnedChannel
 from nearcast.payments.messages import Hello, Promise, is_proven
 from nearcast.payments.tab import Tab
-from nearcast.payments.tasks import in_thread
 from nearcast.payments.terms import Terms
 from nearcast.payments.voucher_writer import VoucherWriter
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Stream
 from nearcast.wire import FrameReader

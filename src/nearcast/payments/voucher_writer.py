@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from nearcast.errors import StoreError
 from nearcast.payments.earned import EarnedLedger
 from nearcast.payments.earned_rows import EarnedChannel, Sale
-from nearcast.payments.tasks import to_its_end
+from nearcast.tasks import to_its_end
 from nearcast.telemetry import Telemetry
 
 SALES_PAUSE_S: Final = 2.0  # how old what was delivered may get before it is on disk; guess: no money is in it

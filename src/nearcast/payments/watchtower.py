@@ -20,9 +20,9 @@ from nearcast.payments.claim_batches import RECHECK_LOOKS, Row, must_claim
 from nearcast.payments.claim_files import SignedClaim
 from nearcast.payments.claim_lock import claim_lock
 from nearcast.payments.claim_sending import ClaimReceipt, ClaimSender, Tools, skip_reason
-from nearcast.payments.tasks import in_thread
 from nearcast.payments.watched_files import WatchedFiles
 from nearcast.payments.withdrawals import Withdrawals
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 
 INTENT: Final = "claim for others"

@@ -12,7 +12,7 @@ from nearcast.errors import ChainError, IntegrityError, RemoteError, StoreError,
 from nearcast.payments.evidence_files import RaisedPrice, save_raised_price
 from nearcast.payments.offer_check import SignedOffer, check_block
 from nearcast.payments.payer_channel import PayerChannel
-from nearcast.payments.tasks import in_thread
+from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 
 BLOCKS_KNOWN_MAX: Final = 1_024  # hashes of blocks that were looked up; more cost a question again

@@ -75,11 +75,12 @@ class Contents:
                     request, File(root, resolved.cid, node, request.path, _name(resolved.path), was_here)
                 )
 
-    def may_fetch(self, request: Request) -> bool:
-        """Whether the node fetches for this client."""
+    def may_fetch(self, request: Request, cid: Cid) -> bool:
+        """Whether the node fetches this for this client; what it has behind it, for everybody."""
         if request.header("cache-control") == "only-if-cached":
             return False
-        return self._fetch == "always" or (self._fetch == "local" and request.is_local)
+        is_trusted = self._fetch == "always" or (self._fetch == "local" and request.is_local)
+        return is_trusted or self._client.has_behind(cid)
 
     def name_of(self, request: Request) -> str:
         """What was asked for, in a word: the last part of the path."""
@@ -93,15 +94,15 @@ class Contents:
         try:
             resolved, was_here = await self._client.resolve(root, path, fetch=False), True
         except NotFoundError as error:
-            if not self.may_fetch(request):
+            if not self.may_fetch(request, root):
                 raise _not_for_you(request, error) from error
             resolved, was_here = await self._client.resolve(root, path, fetch=True), False
         self._check.resolved(resolved)
         return resolved, was_here
 
     async def _raw(self, request: Request, root: Cid, path: str) -> Response:
-        fetch = self.may_fetch(request)
         cid = (await self._resolve(request, root, path))[0].cid if path else root
+        fetch = self.may_fetch(request, cid)
         was_here = cid.is_identity or self._client.store.has(cid)
         try:
             response = await raw_response(self._client, request, cid, request.path, fetch=fetch, hit=was_here)
@@ -124,7 +125,7 @@ class Contents:
 
     async def _whole_file(self, request: Request, file: File) -> Response:
         """The answer, without a word about money; it is remembered for whoever is answered for free."""
-        response = await file_response(self._client, request, file, fetch=self.may_fetch(request))
+        response = await file_response(self._client, request, file, fetch=self.may_fetch(request, file.cid))
         if (
             response.cache == "hit"
             and request.method == "GET"
@@ -145,7 +146,7 @@ class Contents:
         headers = content_headers("text/html; charset=utf-8", etag, request.path, hit=was_here, immutable=False)
         if none_match(request.header("if-none-match"), etag):
             return Response(304, [header for header in headers if header[0] != "content-type"], cache=cache)
-        fetch = self.may_fetch(request)
+        fetch = self.may_fetch(request, folder.cid)
         entries = await self._client.entries(folder.cid, fetch=fetch, limit=ENTRIES_MAX + 1)
         listed = await asyncio.to_thread(described, islice(entries, ENTRIES_MAX), self._client.store.get_block)
         page = listing_page(request.path, folder.cid, listed, is_cut=len(entries) > ENTRIES_MAX)

@@ -1,4 +1,4 @@
-"""Three small things that tasks need: threads that end with their task, a pulse to wait for, one error out of many.
+"""Small things that tasks need: threads that end with their task, a pulse to wait for, one error out of many.
 
 A thread is always waited for, even when the task that started it is cancelled.
 `asyncio.to_thread` abandons its thread on cancellation: the write goes on behind everybody's back, into a file that
@@ -17,7 +17,11 @@ R = TypeVar("R")
 
 async def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """`function(...)` in the loop's default executor. Cancellation takes effect when the function has returned."""
-    future = asyncio.get_running_loop().run_in_executor(None, lambda: function(*args, **kwargs))
+    return await to_its_end(asyncio.get_running_loop().run_in_executor(None, lambda: function(*args, **kwargs)))
+
+
+async def to_its_end(future: asyncio.Future[R]) -> R:
+    """What a thread is working on, with the same promise."""
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
@@ -60,11 +64,12 @@ class Pulse:
         self._event.set()
         self._event = asyncio.Event()
 
-    async def wait(self, timeout_s: float | None = None) -> None:
-        """Until the next beat, or for `timeout_s`."""
+    async def wait(self, timeout_s: float | None = None) -> bool:
+        """Until the next beat (True), or for `timeout_s` (False)."""
         event = self._event
         try:
             async with asyncio.timeout(timeout_s):
                 await event.wait()
         except TimeoutError:
-            return
+            return False
+        return True
