@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.reader import read_range
 from nearcast.content.store import Store
 from nearcast.delivery.events import LeafVerified
+from nearcast.delivery.messages import FetchRequest, LeafSpan
 from nearcast.delivery.trail import HOPS_MAX
 from nearcast.errors import NearcastError, NotFoundError
 from nearcast.naming.link import Link
@@ -223,20 +226,48 @@ def test_an_upstream_that_lies_is_found_out_by_the_relay_and_not_by_the_reader(
         async with net(tmp_path) as place:
             reader, relay, liar = await place.line("reader", "relay", "liar")
             honest = await place.node("honest")
-            relay.knows(honest)
             root = keep_file(liar.store, FILM).root
             keep_file(honest.store, FILM)
             monkeypatch.setattr(liar.store, "read_file", lambda _cid, start, end: bytes(end - start))
             told: list[dict[str, Any]] = []
             relay.telemetry.listen(lambda event, fields: told.append(fields) if event == "upstream-failed" else None)
+            started_s = time.monotonic()
+            with pytest.raises(NearcastError):
+                await reader.get(root)
+            assert time.monotonic() - started_s < 10, "nobody waits for a liar's other requests"
+            assert [fields["liar"] for fields in told] == [True]
+            relay.knows(honest)
+            await until(lambda: not relay.relay._relayed)
+            asked = len(liar.served)
             report = await reader.client.fetch(Link(root, "", ""))
             assert content_of(reader.store, root) == FILM
             assert not report.liars
-            assert [fields["liar"] for fields in told] == [True]
-            again = keep_file(liar.store, noise(2 * LEAF_BYTES, seed=9)).root
-            with pytest.raises(NearcastError):
-                await reader.get(again)
-            assert all(str(again) != fields["root"] for fields in liar.served), "it is not asked any more"
+            assert len(liar.served) == asked, "it is not asked any more"
+
+    run(main())
+
+
+def test_who_waits_for_a_leaf_that_another_reader_gave_up_gets_it_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with net(tmp_path) as place:
+            _, relay, origin = await place.line("reader", "relay", "origin")
+            root = keep_file(origin.store, FILM).root
+            trail = origin.client._finder.begin_trail()
+            trail = replace(trail, marks=(*trail.marks[:1], bytes(8)))  # somebody else's
+            asked = FetchRequest(root, "", "leaves", (LeafSpan(root, 0, 6),), 0, bytes(16))
+            async with relay.relay.session(asked, trail, 0) as staying:
+                await staying.nodes()
+                async with relay.relay.session(asked, trail, 0) as going:
+                    first = asyncio.create_task(going.leaf(root, 2))
+                    second = asyncio.create_task(staying.leaf(root, 2))
+                    fetch = staying._fetch
+                    await until(lambda: fetch._runs)
+                    first.cancel()
+                for started in list(fetch._runs):  # as when it is dropped before it has begun
+                    assert started.task is not None
+                    started.task.cancel()
+                await second
+            assert any(first <= 2 < first + count for first, count in relay.store.available_leaves(root))
 
     run(main())
 

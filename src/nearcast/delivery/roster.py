@@ -45,9 +45,9 @@ class Roster:
         self.pulse.beat()
 
     def fail(self, name: str, error: NearcastError) -> None:
-        """A source takes part no more. Stages that share this roster each say so: who waits must look again each time."""
+        """A source takes part no more."""
         if self.active.pop(name, None) is None:
-            self.pulse.beat()
+            self.pulse.beat()  # for the stages of a relay, which share this roster and each find out for themselves
             return
         paid = self.paid.get(name)
         if paid is not None and paid.lie is not None:
