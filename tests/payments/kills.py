@@ -76,13 +76,15 @@ class Done:
 class Kills:
     """The world, and where it stands."""
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    def __init__(self, world: World, rng: random.Random, *, is_telling: bool = False) -> None:
         self.world = world
         self.rng = rng
         self.runs = 0
         self.get_s = 1.5  # how long an undisturbed get takes; learned
         self.victim = "nobody"
         self.shared: list[str] = []
+        self.failures: list[str] = []  # what the gets of this run said that did not succeed
+        self.is_telling = is_telling
         poll = {"NEARCAST_PAYMENTS_POLL_S": "1"}
         self.origin, self.cache = together(lambda: world.operator("origin"), lambda: world.operator("cache"))
         for node in (self.origin, self.cache):
@@ -105,6 +107,9 @@ class Kills:
             time.sleep(self.rng.uniform(0, 0.3))
             self._revive(name)
         tries, verified_bytes = self._finish(thing)
+        if self.is_telling:
+            for failure in self.failures:
+                print(f"        {failure}")
         if tries == 1:
             self.get_s = 0.8 * self.get_s + 0.2 * (time.monotonic() - started_s)
         self._check(thing, was_client_killed=name == "client", verified_bytes=verified_bytes)
@@ -188,6 +193,7 @@ class Kills:
     def _finish(self, thing: Object) -> tuple[int, int]:
         """How many gets it took until one succeeded, and how many bytes those that ended said to have verified."""
         verified_bytes, tries, deadline_s = 0, 0, time.monotonic() + FINISH_S
+        self.failures.clear()
         while True:
             code = self.client.ended()
             report = _report(self.client)
@@ -198,6 +204,7 @@ class Kills:
             if time.monotonic() > deadline_s:
                 said = f"{report} {self.client.errors.read_text()[-2000:]}"
                 raise BrokenError(f"{tries} gets failed in {FINISH_S} s; the last one said: {said}")
+            self.failures.append(f"{time.monotonic() - deadline_s + FINISH_S:5.1f} s  {code}  {_message(report)}")
             time.sleep(PAUSE_S)
             self._start_get(thing)
 
@@ -263,6 +270,11 @@ def _report(member: Member) -> dict[str, Any]:
         return {}
 
 
+def _message(report: dict[str, Any]) -> str:
+    """Why a get failed."""
+    return str(report.get("error", {}).get("message", "it was killed"))
+
+
 def _disk_bytes(folder: Path) -> int:
     """What is in a data folder, in blocks that were written."""
     total = 0
@@ -274,11 +286,11 @@ def _disk_bytes(folder: Path) -> int:
     return total
 
 
-def run_all(runs: int, seed: int, folder: Path) -> None:
+def run_all(runs: int, seed: int, folder: Path, *, is_telling: bool = False) -> None:
     """Raises BrokenError or WorldError, with the number of the run in its text."""
     rng = random.Random(seed)
     with paid_world(folder) as world:
-        kills = Kills(world, rng)
+        kills = Kills(world, rng, is_telling=is_telling)
         try:
             kills.clean_run()
             for number in range(1, runs + 1):
@@ -295,13 +307,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="where the world stands; it is left there")
+    parser.add_argument("--tell", action="store_true", help="say of each get that failed why")
     arguments = parser.parse_args()
     started_s = time.monotonic()
     if arguments.keep:
-        run_all(arguments.runs, arguments.seed, arguments.keep)
+        run_all(arguments.runs, arguments.seed, arguments.keep, is_telling=arguments.tell)
     else:
         with tempfile.TemporaryDirectory(prefix="nearcast-kills-") as folder:
-            run_all(arguments.runs, arguments.seed, Path(folder))
+            run_all(arguments.runs, arguments.seed, Path(folder), is_telling=arguments.tell)
     seconds = time.monotonic() - started_s
     print(f"{arguments.runs} kills in {seconds:.0f} s, {seconds / max(1, arguments.runs):.1f} s each: nothing was lost")
     return 0
