@@ -119,7 +119,7 @@ class Witness:
     court: Domain = COURT
     raises: list[tuple[KeptOffer, KeptOffer]] = field(default_factory=list)
 
-    def offered(self, channel: PayerChannel, offer: Offer) -> None:
+    def offered(self, channel: PayerChannel, signed: KeptOffer) -> None:
         pass
 
     def raised(self, channel: PayerChannel, first: KeptOffer, later: KeptOffer) -> None:

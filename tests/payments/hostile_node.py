@@ -9,6 +9,7 @@ unsigned        its offers are signed by a key that is not its own
 for_another     its offers are made out to another client
 no_window       it sends on without being paid
 endless         it makes offers, and more offers, and never sends a block
+deaf            it serves what the chain's blacklist forbids, and signs offers of it
 stalls          it makes an offer and is silent then
 """
 
@@ -25,6 +26,7 @@ from nearcast.content.store import Store
 from nearcast.delivery.answer import Answer, Piece
 from nearcast.delivery.charging import Charging
 from nearcast.payments.credit import PayeeAccount
+from nearcast.payments.listing import BlacklistFollower
 from nearcast.payments.offering import OfferDesk, SignedOffer
 from nearcast.wire import encode_message
 
@@ -92,6 +94,16 @@ def endless() -> None:
     _replace(Answer, pieces=offers)
 
 
+def deaf() -> None:
+    _replace(
+        BlacklistFollower,
+        listed=lambda *_: None,
+        may_offer=lambda *_: True,
+        refuse=lambda *_: None,
+        is_fresh=lambda _: True,
+    )
+
+
 def stalls() -> None:
     def nothing(_: Answer) -> Iterator[Piece]:
         time.sleep(STALL_S)
@@ -127,7 +139,7 @@ def _replace(kind: type, **parts: Any) -> None:
         setattr(kind, name, part)
 
 
-MANNERS = (wrong_bytes, other_object, dearer, unsigned, for_another, no_window, endless, stalls)
+MANNERS = (wrong_bytes, other_object, dearer, unsigned, for_another, no_window, endless, deaf, stalls)
 
 if __name__ == "__main__":
     from nearcast.cli.main import main

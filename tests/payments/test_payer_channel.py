@@ -15,7 +15,6 @@ from tests.payments.payees import BUDGET, COURT_DOMAIN, DOMAIN, HOT, PRICE, WALL
 from nearcast.chain.channels import ChannelBook
 from nearcast.chain.deployment import DEV
 from nearcast.chain.eip712 import Domain, keccak
-from nearcast.chain.offers import Offer
 from nearcast.chain.vouchers import ChannelConfig
 from nearcast.clock import SystemClock
 from nearcast.content.cid import raw_cid
@@ -48,7 +47,7 @@ class NoWitness:
 
     court: Domain = COURT_DOMAIN
 
-    def offered(self, channel: PayerChannel, offer: Offer) -> None: ...
+    def offered(self, channel: PayerChannel, signed: SignedOffer) -> None: ...
 
     def raised(self, channel: PayerChannel, first: SignedOffer, later: SignedOffer) -> None: ...
 

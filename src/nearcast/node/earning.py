@@ -36,6 +36,7 @@ from nearcast.payments.claim_batches import rules_of
 from nearcast.payments.claim_sending import LOCK_FILE, Tools
 from nearcast.payments.earned import FILE_NAME as EARNED_FILE
 from nearcast.payments.earned import EarnedLedger
+from nearcast.payments.list_file import FILE_NAME as BLACKLIST_FILE
 from nearcast.payments.listing import BlacklistFollower
 from nearcast.payments.offering import OfferDesk
 from nearcast.payments.settling import Settler
@@ -44,7 +45,6 @@ from nearcast.payments.till import Till
 from nearcast.telemetry import Telemetry
 
 PRICE_FILE: Final = "price.json"
-BLACKLIST_FILE: Final = "blacklist.json"
 JOURNAL_FILE: Final = "transactions.sqlite3"
 HEAD_POLL_S: Final = 2.0  # a block's time on Base; an offer's time stamp is no older than that
 

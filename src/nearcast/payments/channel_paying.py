@@ -21,8 +21,8 @@ class Witness(Protocol):
     @property
     def court(self) -> Domain: ...
 
-    def offered(self, channel: "PayerChannel", offer: Offer) -> None:
-        """An offer was made to us: whether its block is one of the chain can be looked up meanwhile."""
+    def offered(self, channel: "PayerChannel", signed: SignedOffer) -> None:
+        """An offer was made to us, on a block that is new to this download: it can be looked into meanwhile."""
 
     def raised(self, channel: "PayerChannel", first: SignedOffer, later: SignedOffer) -> None:
         """The node signed two prices: keep both."""
@@ -75,7 +75,7 @@ class ChannelPaying:
             self._witness.raised(self._channel, self._first, given)
             raise
         if self._newest is None or self._newest.offer.block_hash != offer.block_hash:
-            self._witness.offered(self._channel, offer)
+            self._witness.offered(self._channel, given)
         self._newest = given
         self._first = self._first or given
 

@@ -1,7 +1,8 @@
-"""Two offers of one node that may not both have been signed, kept in a file until somebody takes them to the Court.
+"""What a node may not have signed, kept in a file until somebody takes it to the Court.
 
-One JSON file (mode 0600) per offence, complete but for the header of the block that dates the later offer; the header
-is added when the chain's endpoint gives it. The file names nobody but the node and the payer whom it offered to.
+One JSON file (mode 0600) per offence: two prices of one node for one thing, or an offer of what the chain's blacklist
+forbade. With it the header of the block that dates the (later) offer, which the Court wants to see; of two prices it is
+added when the chain's endpoint gives it. The file names nobody but the node and the payer whom it offered to.
 """
 
 import hashlib
@@ -12,17 +13,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from nearcast.chain.durable import write_private
-from nearcast.chain.evidence import BlockHeader, RateEquivocation, equivocation, header_of
+from nearcast.chain.evidence import BlacklistedOffer, RateEquivocation, equivocation, header_of
 from nearcast.chain.fields import hex_field, object_of, uint_field
 from nearcast.chain.offers import Offer
 from nearcast.chain.signing import SIGNATURE_BYTES
 from nearcast.errors import NotFoundError, RemoteError, StoreError
 from nearcast.payments.offer_check import SignedOffer
 
-_KIND: Final = "rate-equivocation"
+_RAISED, _LISTED = "rate-equivocation", "blacklisted-offer"
 _FIELDS: Final = frozenset(("kind", "chain_id", "operator", "offers", "block"))
 _OFFER_FIELDS: Final = frozenset(("root", "client", "price", "size", "block", "hash", "signature"))
 _NAME_DIGITS: Final = 16  # of the hash that names the file: enough that two offences never share one
+_FILE_BYTES_MAX: Final = 1 << 22  # a block of the largest chains with the hashes of its transactions: a tenth of it
+_DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +44,55 @@ class RaisedPrice:
 
     def file(self, folder: Path) -> Path:
         """Where it is kept: the same offers in the same file."""
-        digest = hashlib.sha256(b"".join(signed.signature for signed in self.offers))
-        return folder / f"{_KIND}-{digest.hexdigest()[:_NAME_DIGITS]}.json"
+        return folder / _name(_RAISED, *(signed.signature for signed in self.offers))
 
     def proof(self) -> RateEquivocation:
         """What the Court takes. NotFoundError while the block is missing; UsageError when the two prove nothing."""
         if self.block is None:
             raise NotFoundError(f"the header of block {self.later_block_number} is not in the file yet")
-        header: BlockHeader = header_of(self.block)
         one, other = self.offers
-        return equivocation((one.offer, one.signature), (other.offer, other.signature), header)
+        return equivocation((one.offer, one.signature), (other.offer, other.signature), header_of(self.block))
 
 
-def save_raised_price(folder: Path, raised: RaisedPrice) -> Path:
+@dataclass(frozen=True, slots=True)
+class ListedOffer:
+    """An offer of what an entry forbade in `scope` (EVERYWHERE or the node's region) at the time of its `block`."""
+
+    chain_id: int
+    operator: bytes
+    signed: SignedOffer
+    scope: bytes
+    block: Mapping[str, Any]
+
+    @property
+    def offers(self) -> tuple[SignedOffer]:
+        return (self.signed,)
+
+    def file(self, folder: Path) -> Path:
+        """Where it is kept: one file for what the Court punishes once, an operator's offers of one thing on one day."""
+        day = header_of(self.block).timestamp_s // _DAY_S
+        return folder / _name(_LISTED, self.operator, self.signed.offer.root, self.scope, day.to_bytes(8))
+
+    def proof(self) -> BlacklistedOffer:
+        """What the Court takes. UsageError when the block is not the one that the offer names."""
+        return BlacklistedOffer(self.signed.offer, self.signed.signature, header_of(self.block), self.scope)
+
+
+Kept = RaisedPrice | ListedOffer
+
+
+def save_evidence(folder: Path, kept: Kept) -> Path:
     """Keep it; the file's path. StoreError when the disk will not."""
-    path = raised.file(folder)
-    value = {
-        "kind": _KIND,
-        "chain_id": raised.chain_id,
-        "operator": f"0x{raised.operator.hex()}",
-        "offers": [_offer_value(signed) for signed in raised.offers],
-        "block": raised.block,
+    path = kept.file(folder)
+    value: dict[str, Any] = {
+        "kind": _RAISED if isinstance(kept, RaisedPrice) else _LISTED,
+        "chain_id": kept.chain_id,
+        "operator": f"0x{kept.operator.hex()}",
+        "offers": [_offer_value(signed) for signed in kept.offers],
+        "block": kept.block,
     }
+    if isinstance(kept, ListedOffer):
+        value["scope"] = f"0x{kept.scope.hex()}"
     try:
         write_private(path, json.dumps(value, indent=1).encode() + b"\n", replace=True)
     except OSError as error:
@@ -70,20 +100,41 @@ def save_raised_price(folder: Path, raised: RaisedPrice) -> Path:
     return path
 
 
-def load_raised_price(path: Path) -> RaisedPrice:
-    """What `save_raised_price` kept. StoreError for anything else."""
+def load_evidence(path: Path) -> Kept:
+    """What `save_evidence` kept, or somebody else's. StoreError for anything else; whether it proves, `proof` says."""
     try:
-        given = object_of(json.loads(path.read_bytes()), _FIELDS)
-        offers, block = given["offers"], given["block"]
-        if given["kind"] != _KIND or not isinstance(offers, list) or len(offers) != 2:
-            raise RemoteError("it is no pair of offers")
-        if block is not None and not isinstance(block, dict):
-            raise RemoteError("its block is none")
-        pair = _signed_offer(offers[0]), _signed_offer(offers[1])
-        operator = hex_field(given["operator"], 20, "operator")
-        return RaisedPrice(uint_field(given["chain_id"], 63, "chain_id"), operator, pair, block)
-    except (OSError, ValueError, RemoteError) as error:
+        with path.open("rb") as file:
+            return _parsed(file.read(_FILE_BYTES_MAX))
+    except (OSError, ValueError, RecursionError, RemoteError) as error:
         raise StoreError(f"the evidence {path} cannot be read: {error}") from error
+
+
+def load_raised_price(path: Path) -> RaisedPrice:
+    """Evidence of two prices. StoreError for anything else."""
+    kept = load_evidence(path)
+    if not isinstance(kept, RaisedPrice):
+        raise StoreError(f"the evidence {path} is no pair of offers")
+    return kept
+
+
+def _parsed(data: bytes) -> Kept:
+    given = object_of(json.loads(data), _FIELDS)
+    rows, block = given["offers"], given["block"]
+    if not isinstance(rows, list) or len(rows) > 2:
+        raise RemoteError("it has no offers")
+    if block is not None and not isinstance(block, dict):
+        raise RemoteError("its block is none")
+    offers = [_signed_offer(row) for row in rows]
+    chain_id, operator = uint_field(given["chain_id"], 63, "chain_id"), hex_field(given["operator"], 20, "operator")
+    if given["kind"] == _RAISED and len(offers) == 2:
+        return RaisedPrice(chain_id, operator, (offers[0], offers[1]), block)
+    if given["kind"] == _LISTED and len(offers) == 1 and block is not None:
+        return ListedOffer(chain_id, operator, offers[0], hex_field(given.get("scope"), 2, "scope"), block)
+    raise RemoteError("it is no pair of offers and no offer with its block")
+
+
+def _name(kind: str, *parts: bytes) -> str:
+    return f"{kind}-{hashlib.sha256(b''.join(parts)).hexdigest()[:_NAME_DIGITS]}.json"
 
 
 def _offer_value(signed: SignedOffer) -> dict[str, str | int]:

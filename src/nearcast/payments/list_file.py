@@ -11,6 +11,7 @@ from nearcast.chain.durable import write_private
 from nearcast.chain.fields import hex_field, object_of, uint_field
 from nearcast.errors import NearcastError, RemoteError, StoreError
 
+FILE_NAME: Final = "blacklist.json"  # in the folder of the chain
 _FILE_BYTES_MAX: Final = 1 << 28  # a million entries, what a list can have, at 200 bytes each
 _FIELDS: Final = frozenset(("blacklist", "version", "root", "read_at", "entries"))
 _log = logging.getLogger("nearcast.payments")

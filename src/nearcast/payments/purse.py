@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from nearcast.chain.bindings.blacklist import Blacklist
 from nearcast.chain.channels import ChannelBook, OwnChannel
 from nearcast.chain.deployment import Deployment
 from nearcast.chain.node_records import NodeRecord
@@ -23,6 +24,8 @@ from nearcast.errors import ChainError, StoreError, UnavailableError, one_error
 from nearcast.payments.budget import Budget, Day, Pot
 from nearcast.payments.channel_lock import ChannelLock
 from nearcast.payments.channel_opening import ChannelOpening, pays
+from nearcast.payments.list_file import FILE_NAME
+from nearcast.payments.list_reading import ListReader
 from nearcast.payments.payer_channel import Desk, PayerChannel
 from nearcast.payments.promising import Promising
 from nearcast.payments.spent import Seen, SpentLedger
@@ -36,6 +39,7 @@ from nearcast.telemetry import Telemetry
 SEEN_GOOD_S: Final = 600
 LOOK_AGAIN_S: Final = 60  # how often a channel in use is looked at, beside the downloads; guess
 CLOSE_PATIENCE_S: Final = 2.0  # guess: for the payees to read the last vouchers when this process ends
+LAST_LOOK_S: Final = 2.0  # guess: for evidence of the last offers to be on disk, beside the payees' reading
 WITHDRAWING: Final = "its money is being taken back"
 
 
@@ -71,7 +75,8 @@ class Purse:
         depth = confirmations or deployment.confirmations
         self._opening = ChannelOpening(deployment, rpc, self._promising, wallet, journal, depth)
         court = court_domain(deployment.chain_id, contracts["Court"])
-        self._witness = OfferWitness(rpc, court, depth, evidence, self._spawn, telemetry)
+        listed = ListReader(Blacklist(rpc, contracts["Blacklist"]), journal.parent / FILE_NAME, clock)
+        self._witness = OfferWitness(rpc, court, depth, listed, evidence, self._spawn, telemetry)
         pot = Pot(lambda: day.left_parts(self._promising.today()))
         self._desk = Desk(self._promising, pot, self._witness, telemetry, self._spawn)
         self._deployment = deployment
@@ -97,6 +102,7 @@ class Purse:
             async with asyncio.TaskGroup() as ending:
                 for channel in self._channels.values():
                     ending.create_task(_end(channel))
+                ending.create_task(self._witness.finish(LAST_LOOK_S))
         finally:
             for task in self._running:
                 task.cancel()

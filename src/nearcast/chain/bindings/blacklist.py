@@ -36,6 +36,10 @@ class ListedEntry:
     reason: int
     source: ListedBy
 
+    def counts_at(self, timestamp_s: int) -> bool:
+        """Blacklist.countsAt: whether it forbids an offer on a block of this time, as the entry stands."""
+        return self.effective_at <= timestamp_s and not 0 < self.lapses_at <= timestamp_s
+
     def hash(self) -> bytes:
         """Blacklist.listingHash."""
         numbers = (self.effective_at, self.lapses_at, self.reason, int(self.source))
