@@ -1,30 +1,31 @@
 """Content on the chain's blacklist: status 451 (RFC 7725), with the reason, whoever asks and in whatever form.
 
 The listed hash may be that of the root, of any block on the way to what was asked for, of that itself, or of one of a
-file's leaves: none of these bytes leave.
+file's leaves: none of these bytes leave. (The chain's room takes a while to import, so that is left to who follows it.)
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nearcast.chain.bindings.blacklist import EVERYWHERE, ListedBy, ListedEntry
 from nearcast.content.cid import Cid
 from nearcast.content.nodes import FileNode, RawLeaf, children
 from nearcast.content.reader import Resolved
 from nearcast.content.store import Store
 from nearcast.errors import RefusedError
-from nearcast.payments.listing import reason_text
+
+if TYPE_CHECKING:
+    from nearcast.chain.bindings.blacklist import ListedEntry
 
 STATUS = 451
 HEADLINE = "Not available here"
 # RFC 7725 section 4: who blocks it. That is this node, whose start page is at /.
 BLOCKED_BY = ("link", '</>; rel="blocked-by"')
 _LISTED_BY = {
-    ListedBy.GOVERNANCE: "by a vote of the network",
-    ListedBy.GUARDIAN: "by the network's guardian, in an emergency",
-    ListedBy.REGION: "by the body of its region",
+    "governance": "by a vote of the network",
+    "guardian": "by the network's guardian, in an emergency",
+    "region": "by the body of its region",
 }
 
 
@@ -34,19 +35,20 @@ class Blacklist(Protocol):
     @property
     def count(self) -> int: ...
 
-    def listed(self, digest: bytes) -> ListedEntry | None: ...
+    def listed(self, digest: bytes) -> "ListedEntry | None": ...
 
-    def is_listed(self, cid: Cid) -> ListedEntry | None: ...
+    def is_listed(self, cid: Cid) -> "ListedEntry | None": ...
 
 
 class ListedError(RefusedError):
     """What was asked for is, or holds, something that is on the chain's blacklist."""
 
-    def __init__(self, about: Cid, entry: ListedEntry) -> None:
-        where = "everywhere" if entry.scope == EVERYWHERE else f"in the region {_region(entry)}"
+    def __init__(self, about: Cid, entry: "ListedEntry") -> None:
+        region = _region(entry)
+        where = "everywhere" if region is None else f"in the region {region}"
         super().__init__(
-            f"{about} is on the blacklist of the chain that this node follows, because of {reason_text(entry)}: listed"
-            f" {_LISTED_BY[entry.source]}, {where}, with effect from {_moment(entry.effective_at)}",
+            f"{about} is on the blacklist of the chain that this node follows, because of {_reason(entry)}: listed"
+            f" {_LISTED_BY[entry.source.name.lower()]}, {where}, with effect from {_moment(entry.effective_at)}",
             fix="an entry can only be changed by a vote; to see it: nearcast blacklist check CID",
         )
         self.entry = entry
@@ -57,8 +59,8 @@ class ListedError(RefusedError):
         return {
             "digest": entry.digest.hex(),
             "reason": entry.reason,
-            "reason_text": reason_text(entry),
-            "region": None if entry.scope == EVERYWHERE else _region(entry),
+            "reason_text": _reason(entry),
+            "region": _region(entry),
             "listed_by": entry.source.name.lower(),
             "effective_at": entry.effective_at,
             "lapses_at": entry.lapses_at or None,
@@ -102,8 +104,15 @@ class ListCheck:
         return (table.digest(index) for index in range(len(table)))
 
 
-def _region(entry: ListedEntry) -> str:
-    return entry.scope.decode("ascii", "replace")
+def _region(entry: "ListedEntry") -> str | None:
+    """None: everywhere."""
+    return entry.scope.decode("ascii", "replace") if any(entry.scope) else None
+
+
+def _reason(entry: "ListedEntry") -> str:
+    from nearcast.payments.listing import reason_text
+
+    return reason_text(entry)
 
 
 def _moment(unix_s: int) -> str:
