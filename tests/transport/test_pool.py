@@ -11,7 +11,7 @@ from nearcast.keys import new_identity
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import PeerAddress
 from nearcast.transport.memory import MemoryEndpoint, MemoryNetwork
-from nearcast.transport.pool import ConnectionPool
+from nearcast.transport.pool import SILENCE_S, ConnectionPool
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -133,17 +133,16 @@ def test_a_peer_that_does_not_answer_is_dialled_anew_and_whoever_talks_to_it_goe
         async with asyncio.TaskGroup() as tasks:
             world = World(tasks)
             first = await world.pool.get(world.address())
-            world.pool.unanswered(first)
+            world.pool.unanswered(first, SILENCE_S / 2)
             assert await world.pool.get(world.address()) is first
             world.pool.answered(first)
-            world.pool.unanswered(first)
+            world.pool.unanswered(first, SILENCE_S / 2)
             assert await world.pool.get(world.address()) is first, "an answer between the two counts"
-            world.pool.unanswered(first)
+            world.pool.unanswered(first, SILENCE_S)
             second = await world.pool.get(world.address())
             assert second is not first
             assert not first.is_closed
-            world.pool.unanswered(first)
-            world.pool.unanswered(first)
+            world.pool.unanswered(first, SILENCE_S)
             assert await world.pool.get(world.address()) is second, "the old one is no business of the pool any more"
             await world.end()
 

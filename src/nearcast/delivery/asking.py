@@ -7,6 +7,7 @@ ends count the same bytes, and no credit is lost.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from nearcast.delivery.messages import (
     PRICE_FREE,
@@ -19,7 +20,7 @@ from nearcast.delivery.messages import (
     parse_answer,
     request_fields,
 )
-from nearcast.delivery.patience import Patience, PatientFrames
+from nearcast.delivery.patience import Patience, PatientFrames, SilentError
 from nearcast.delivery.purchase import Purchase
 from nearcast.errors import (
     IntegrityError,
@@ -31,7 +32,7 @@ from nearcast.errors import (
     UnavailableError,
 )
 from nearcast.tasks import leading_error
-from nearcast.transport.base import PeerAddress
+from nearcast.transport.base import Connection, PeerAddress
 from nearcast.transport.pool import ConnectionPool
 from nearcast.wire import decode_message, encode_message
 
@@ -55,6 +56,7 @@ class Asked:
         self._awaited_bytes = awaited_bytes
         self._frames: PatientFrames | None = None
         self._deadline_s: float | None = None
+        self._alive: Callable[[], None] = _nothing
 
     async def run(self, pool: ConnectionPool, address: PeerAddress, read: Callable[[], Awaitable[None]]) -> None:
         """Send the request and let `read` take the frames. Cancelled, a paid one ends as the file's head says."""
@@ -132,8 +134,17 @@ class Asked:
             raise failure
 
     async def _exchange(self, pool: ConnectionPool, address: PeerAddress, read: Callable[[], Awaitable[None]]) -> None:
-        """The stream is given up at the end, whatever happens."""
+        """Over the pool's connection, which is told whether it lives."""
         connection = await pool.get(address)
+        self._alive = partial(pool.answered, connection)
+        try:
+            await self._exchange_over(connection, read)
+        except SilentError:
+            pool.unanswered(connection, self._patience.stall_timeout_s)
+            raise
+
+    async def _exchange_over(self, connection: Connection, read: Callable[[], Awaitable[None]]) -> None:
+        """The stream is given up at the end, whatever happens."""
         if self._purchase is not None:
             await self._purchase.channel.ready(connection)
         try:
@@ -142,11 +153,12 @@ class Asked:
                 await stream.send.write(encode_message(request_fields(self.request)))
                 await stream.send.finish()
         except TimeoutError:
-            raise UnavailableError(f"it took no request for {self._patience.stall_timeout_s:g} s") from None
+            raise SilentError(f"it took no request for {self._patience.stall_timeout_s:g} s") from None
         self.was_sent = True
         try:
             frames = PatientFrames(stream.receive, self._patience)
             is_block, payload = await frames.next()
+            self._alive()
             if is_block:
                 raise RemoteError("a block came where a message was due")
             self.price = self._accepted(parse_answer(decode_message(payload)))
@@ -172,12 +184,17 @@ class Asked:
         assert self._frames is not None
         for _ in range(WAITS_MAX):
             is_block, payload = await self._frames.next()
+            self._alive()
             if is_block:
                 return payload
             answer = parse_answer(decode_message(payload))
             if not isinstance(answer, Wait):
                 return answer
         raise RemoteError("it only says that one has to wait")
+
+
+def _nothing() -> None:
+    """Before there is a connection."""
 
 
 def error_of(answer: Refusal | End) -> NearcastError:

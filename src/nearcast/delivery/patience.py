@@ -19,6 +19,10 @@ QUICK = 1 / 8  # of the stall timeout: a piece that took less could have been la
 SLOW = 1 / 2  # of the stall timeout: a piece that took more should have been smaller
 
 
+class SilentError(UnavailableError):
+    """Nothing at all came for the stall timeout."""
+
+
 class Patience:
     """How long to wait, and for how much at a time. One per peer: what one stream learns, the next one knows."""
 
@@ -33,8 +37,8 @@ class Patience:
         elif duration_s > self.stall_timeout_s * SLOW:
             self.piece_bytes = max(PIECE_BYTES_MIN, self.piece_bytes // PIECE_GROWTH)
 
-    def error(self) -> UnavailableError:
-        return UnavailableError(f"no bytes for {self.stall_timeout_s:g} s")
+    def error(self) -> SilentError:
+        return SilentError(f"no bytes for {self.stall_timeout_s:g} s")
 
 
 class PatientFrames:

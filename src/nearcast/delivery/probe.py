@@ -51,7 +51,7 @@ async def probe_all(
             answers.put_nowait((address, holdings))
         except TimeoutError:
             if connection is not None:
-                pool.unanswered(connection)
+                pool.unanswered(connection, timeout_s)
             answers.put_nowait((address, UnavailableError(f"no answer in {timeout_s:g} s")))
         except NearcastError as error:
             answers.put_nowait((address, error))

@@ -14,7 +14,7 @@ from nearcast.transport.base import Connection, Endpoint, PeerAddress
 CONNECTIONS_MAX = 256  # guess: more peers than one download or one LAN has
 DIAL_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
 # A peer that was killed, or whose machine lost its power, says no goodbye, and QUIC finds out after half a minute only.
-SILENCES_MAX = 2  # unanswered questions in a row; one alone may be a busy machine
+SILENCE_S = 3.0  # without an answer to anything that was asked; guess: a busy machine answers something by then
 
 
 class ConnectionPool:
@@ -26,7 +26,7 @@ class ConnectionPool:
         self._limit = limit
         self._connections: OrderedDict[bytes, Connection] = OrderedDict()
         self._dials: dict[bytes, asyncio.Future[Connection]] = {}
-        self._silences: dict[bytes, int] = {}
+        self._silent_since_s: dict[bytes, float] = {}
 
     @property
     def endpoint_id(self) -> bytes:
@@ -52,7 +52,7 @@ class ConnectionPool:
             return None
         if connection.is_closed:
             del self._connections[endpoint_id]
-            self._silences.pop(endpoint_id, None)
+            self._silent_since_s.pop(endpoint_id, None)
             return None
         self._connections.move_to_end(endpoint_id)
         return connection
@@ -72,36 +72,37 @@ class ConnectionPool:
             del self._dials[address.endpoint_id]
         self._telemetry.count("connections_dialled")
         self._connections[address.endpoint_id] = connection
-        self._silences.pop(address.endpoint_id, None)
+        self._silent_since_s.pop(address.endpoint_id, None)
         await self._make_room()
         return connection
 
     async def _make_room(self) -> None:
         while len(self._connections) > self._limit:
             endpoint_id, oldest = self._connections.popitem(last=False)
-            self._silences.pop(endpoint_id, None)
+            self._silent_since_s.pop(endpoint_id, None)
             await oldest.close()
 
     def answered(self, connection: Connection) -> None:
-        """A question on it was answered: it lives."""
-        self._silences.pop(connection.remote_id, None)
+        """Something came on it that was asked for: it lives."""
+        self._silent_since_s.pop(connection.remote_id, None)
 
-    def unanswered(self, connection: Connection) -> None:
-        """A question on it was not answered in time. After SILENCES_MAX of them in a row the next `get` dials anew.
+    def unanswered(self, connection: Connection, waited_s: float) -> None:
+        """A question on it was waited for so long in vain. After SILENCE_S of that the next `get` dials anew.
 
         Whoever uses the connection still goes on with it: if it is alive after all, nothing is cut off.
         """
-        key = connection.remote_id
+        key, now_s = connection.remote_id, asyncio.get_running_loop().time()
         if self._connections.get(key) is not connection:
             return
-        self._silences[key] = self._silences.get(key, 0) + 1
-        if self._silences[key] >= SILENCES_MAX:
-            del self._connections[key], self._silences[key]
+        since_s = min(now_s - waited_s, self._silent_since_s.get(key, now_s))
+        self._silent_since_s[key] = since_s
+        if now_s - since_s >= SILENCE_S:
+            del self._connections[key], self._silent_since_s[key]
 
     async def drop(self, endpoint_id: bytes) -> None:
         """Close the connection to that peer, if there is one."""
         connection = self._connections.pop(endpoint_id, None)
-        self._silences.pop(endpoint_id, None)
+        self._silent_since_s.pop(endpoint_id, None)
         if connection is not None:
             await connection.close()
 
