@@ -33,7 +33,7 @@ from tests.payments.world import Member, PaidNode, World, WorldError, paid_world
 from nearcast.payments.credit import parts_of
 
 EPOCH_RUNS = 25
-FINISH_S = 30.0  # gets are repeated so long until one succeeds: a cache remembers for some seconds that nobody had it
+FINISH_S = 90.0  # gets are repeated so long until one succeeds; one that waits for a dead relay does so for 34 s
 PAUSE_S = 0.5  # between them
 SIZE_BYTES_MIN, SIZE_BYTES_MAX = 4 << 20, 24 << 20
 PRICE_UNITS = 1_000_000  # per GiB, of both nodes: world.PRICE_USDC
@@ -117,13 +117,14 @@ class Kills:
         return Done(self.runs, name, after_s, tries, time.monotonic() - started_s)
 
     def clean_run(self) -> None:
-        """One fetch that nobody disturbs: what was promised before reaches its payee now."""
+        """One fetch that nobody disturbs: what was promised before reaches its payee now.
+
+        It may take a few tries still: who was killed last may have been killed after its fetch was done.
+        """
         self.victim = "nobody"
         thing = self._new_object()
         self._start_get(thing)
-        tries, verified_bytes = self._finish(thing)
-        if tries != 1:
-            raise BrokenError(f"an undisturbed fetch took {tries} tries")
+        _, verified_bytes = self._finish(thing)
         self._check(thing, was_client_killed=False, verified_bytes=verified_bytes)
 
     def close_epoch(self) -> None:
