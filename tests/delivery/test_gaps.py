@@ -16,6 +16,7 @@ from nearcast.delivery.messages import End, FetchRequest, Holding, LeafSpan, Mis
 from nearcast.delivery.probe import probe
 from nearcast.delivery.trail import Trail, begin
 from nearcast.errors import NotFoundError
+from nearcast.payments.budget import Backer
 from nearcast.payments.credit import parts_of, whole_units
 
 CONTENT = noise(24 * LEAF_BYTES)
@@ -34,7 +35,9 @@ class Larder:
         return Holding("relay", len(self.contents[root])) if root in self.contents else None
 
     @asynccontextmanager
-    async def session(self, request: FetchRequest, trail: Trail, price: int) -> AsyncIterator["Larder"]:
+    async def session(
+        self, request: FetchRequest, trail: Trail, price: int, backer: Backer | None = None
+    ) -> AsyncIterator["Larder"]:
         self.asked.append(("session", price))
         yield self
 

@@ -1,17 +1,20 @@
 """What whoever asks a node could do to it: to its books, and to its other customers."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.delivery.hand import hand
 from tests.delivery.paid_world import seller
+from tests.delivery.test_gaps import Larder, relay
 from tests.delivery.world import file_dag, keep_file, noise, run, world
 
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.store import Store
-from nearcast.delivery.messages import End, Holding
+from nearcast.delivery.messages import End, Holding, LeafSpan
 from nearcast.delivery.probe import probe
+from nearcast.delivery.trail import begin
 from nearcast.errors import RemoteError, StoreError
 
 
@@ -55,5 +58,28 @@ def test_a_disk_that_fails_costs_the_request_and_not_the_node(tmp_path: Path, mo
             assert isinstance(holding, Holding)
             assert holding.state == "some"
             assert node.peer.telemetry.counters["store_failures"] == 2
+
+    run(main())
+
+
+def test_a_relay_brings_nothing_for_whoever_has_used_up_its_credit(tmp_path: Path) -> None:
+    """Else its money could be had for nothing, by one who asks it and is a friend of one whom it pays."""
+
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            larder = Larder()
+            node = relay(place, larder)
+            one = await hand(place, node)
+            await one.greet()
+            dag = keep_file(node.peer.store, noise(4 * LEAF_BYTES))
+            await (await one.ask(root=dag.root, spans=(LeafSpan(dag.root, 0, 4),))).all()
+            content = noise(2 * LEAF_BYTES, seed=2)
+            absent = file_dag(content)
+            larder.contents = {absent.root: content}
+            for fields in ({"want": "nodes"}, {"spans": (LeafSpan(absent.root, 0, 2),)}):
+                asking = await one.ask(root=absent.root, trail=begin(b"somebody", os.urandom), **fields)
+                assert (await asking.all())[-1].reason == "unpaid"
+            assert "nodes" not in larder.asked
+            assert 0 not in larder.asked
 
     run(main())

@@ -46,15 +46,16 @@ class Supply:
         spend: Spend | None,
         rate_of: RateOf,
         on_event: Callable[[FetchEvent], None] = _unheard,
+        allowance: Allowance | None = None,
     ) -> None:
-        """`on_event` hears who is about to be paid, before anything is."""
+        """`on_event` hears who is about to be paid, before anything is. `allowance`: by default the cap on a fetch."""
         self._on_event = on_event
         self._pool = pool
         self._found = found
         self._trail = trail
         self._spend = spend
         self._rate_of = rate_of
-        self._allowance = Allowance(spend.fetch_cap_units if spend is not None else 0)
+        self._allowance = allowance or Allowance(spend.fetch_cap_units if spend is not None else 0)
         at_hand: list[Source] = [*found.own, *map(HttpSource, found.urls)]
         groups = [list(map(self._peer, group)) for group in free_of_charge(found.offerings)] or [[]]
         self._free = deque(group for group in ([*at_hand, *groups[0]], *groups[1:]) if group)

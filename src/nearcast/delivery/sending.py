@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
+from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.store import Store
 from nearcast.delivery.answer import ALL_BYTES, Answer, Gap, Listed, Piece
 from nearcast.delivery.charging import Bill, Charging, Tab
@@ -27,6 +28,7 @@ from nearcast.delivery.messages import (
     Wait,
     answer_fields,
 )
+from nearcast.delivery.relay_layout import AHEAD_LEAVES
 from nearcast.delivery.upstream import Upstream, UpstreamSession
 from nearcast.errors import ChangedError, NearcastError
 from nearcast.tasks import in_thread
@@ -186,8 +188,10 @@ class Sending:
         piece = await in_thread(next, pieces, None)
         while piece is not None:
             if isinstance(piece, Gap):
-                session = session or await self._session(stack, PRICE_FREE if bill is None else bill.offer.price)
-                await self._bring(session, piece)
+                session = session or await self._session(stack, PRICE_FREE if bill is None else bill.offer.price, tab)
+                if (end := await self._bring(session, piece, tab)) is not None:
+                    await self._end(end)
+                    return
                 piece = await in_thread(next, pieces, None)
                 continue
             if bill is not None:
@@ -200,8 +204,7 @@ class Sending:
             finally:
                 await asyncio.wait([ahead])  # also when the write fails: nobody may read on behind our back
             if end is not None:
-                answer.reason = end.reason
-                await self._serving.say(self._stream, end)
+                await self._end(end)
                 return
             answer.sent_bytes += len(piece.data)
             piece = ahead.result()
@@ -221,17 +224,32 @@ class Sending:
                 tab.deliver(size_bytes)
                 return None
             if not await tab.room(size_bytes, charging.unpaid_patience_s) and not tab.is_stopped:
-                return End("unpaid", f"no voucher for what was sent within {charging.unpaid_patience_s:g} s")
-        return End("stopped", "")
+                return self._unpaid(tab)
+        return self._unpaid(tab)
 
-    async def _session(self, stack: AsyncExitStack, price: int) -> UpstreamSession:
+    def _unpaid(self, tab: Tab) -> End:
+        if tab.is_stopped or self._serving.charging is None:
+            return End("stopped", "")
+        patience_s = self._serving.charging.unpaid_patience_s
+        return End("unpaid", f"no voucher for what was sent within {patience_s:g} s")
+
+    async def _end(self, end: End) -> None:
+        self._answer.reason = end.reason
+        await self._serving.say(self._stream, end)
+
+    async def _session(self, stack: AsyncExitStack, price: int, tab: Tab | None) -> UpstreamSession:
         assert self._serving.relaying is not None
-        session = self._serving.relaying.upstream.session(self._request, self._request.trail, price)
+        session = self._serving.relaying.upstream.session(self._request, self._request.trail, price, tab)
         return await stack.enter_async_context(session)
 
-    async def _bring(self, session: UpstreamSession, gap: Gap) -> None:
-        """Wait for what is missing. What cannot be brought is missing, and so is what follows it."""
+    async def _bring(self, session: UpstreamSession, gap: Gap, tab: Tab | None) -> End | None:
+        """Wait for what is missing. What cannot be brought is missing, and so is what follows it.
+
+        Nothing is brought for whoever has no credit for it: then why the answer ends.
+        """
         await self._serving.say(self._stream, Wait())
+        if tab is not None and not await self._may_bring(tab):
+            return self._unpaid(tab)
         try:
             if gap.leaf is None:
                 await session.nodes()
@@ -240,6 +258,17 @@ class Sending:
         except NearcastError as error:
             self._answer.brings = False
             self._serving.telemetry.event("not-brought", root=str(self._request.root), reason=error.message)
+        return None
+
+    async def _may_bring(self, tab: Tab) -> bool:
+        charging, relaying, request = self._serving.charging, self._serving.relaying, self._request
+        assert charging is not None
+        assert relaying is not None
+        if relaying.own(request.root) is not None:  # nobody is paid for it
+            return await tab.room(1, charging.unpaid_patience_s)
+        leaves_bytes = sum(span.count for span in request.spans) * LEAF_BYTES
+        size_bytes = min(AHEAD_LEAVES * LEAF_BYTES, leaves_bytes) if request.spans else LEAF_BYTES
+        return await tab.may_bring(size_bytes, charging.unpaid_patience_s)
 
     def _told(self, end: str, started_s: float) -> None:
         telemetry = self._serving.telemetry

@@ -14,6 +14,7 @@ from typing import Protocol
 from nearcast.content.cid import Cid
 from nearcast.delivery.messages import FetchRequest, Holding
 from nearcast.delivery.trail import Trail
+from nearcast.payments.budget import Backer
 
 
 class UpstreamSession(Protocol):
@@ -39,5 +40,10 @@ class Upstream(Protocol):
         """A holding of state "relay" when others give `root` at a price that is worth it; None when not, or when that
         cannot be told in time. Never raises for anything that others do."""
 
-    def session(self, request: FetchRequest, trail: Trail, price: int) -> AbstractAsyncContextManager[UpstreamSession]:
-        """Cheap to enter: nobody is asked before something is missing. Leaving it ends what nobody else waits for."""
+    def session(
+        self, request: FetchRequest, trail: Trail, price: int, backer: Backer | None = None
+    ) -> AbstractAsyncContextManager[UpstreamSession]:
+        """Cheap to enter: nobody is asked before something is missing. Leaving it ends what nobody else waits for.
+
+        `backer`: whoever pays for the answer, charged with what it costs; None for a friend, who pays nothing.
+        """

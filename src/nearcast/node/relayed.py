@@ -19,6 +19,7 @@ from nearcast.delivery.relay_sources import Memory
 from nearcast.delivery.source import Source
 from nearcast.delivery.trail import Trail
 from nearcast.errors import NearcastError, NotFoundError
+from nearcast.payments.budget import BackedAllowance, Backer
 from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 from nearcast.transport.pool import ConnectionPool
@@ -54,6 +55,7 @@ class Upstreams:
         self._look = look
         self._own = own
         self._supply: Supply | None = None
+        self.backers: list[Backer | None] = []  # of the answers that wait now
         self.asked: list[Offering] = []
 
     async def look(self) -> list[Offering]:
@@ -80,6 +82,7 @@ class Upstreams:
                 onward,
                 self._spend,
                 lambda name: self._memory.paces.of(name).rate_bytes_per_s,
+                allowance=BackedAllowance(0 if self._spend is None else self._spend.fetch_cap_units, self._backing),
             )
         return await self._supply.more()
 
@@ -88,6 +91,9 @@ class Upstreams:
         if self._supply is None or not self.asked:
             return NotFoundError(f"nobody whom this node may ask has {self._root}")
         return self._supply.nobody()
+
+    def _backing(self) -> list[Backer | None]:
+        return self.backers
 
     async def close(self) -> None:
         """Pay what is due."""
@@ -143,13 +149,15 @@ class Relayed:
         )
 
     @contextmanager
-    def session(self, request: FetchRequest) -> Iterator[RelaySession]:
-        """For one answer."""
+    def session(self, request: FetchRequest, backer: Backer | None) -> Iterator[RelaySession]:
+        """For one answer; `backer` as Upstream says."""
         self._changed.set()
+        self._upstreams.backers.append(backer)
         try:
             with self._fetch.session(request) as session:
                 yield session
         finally:
+            self._upstreams.backers.remove(backer)
             self._changed.set()
 
     async def run(self, linger_s: float, *, keeps: bool) -> None:

@@ -27,6 +27,7 @@ from nearcast.delivery.relay_fetch import RelaySession
 from nearcast.delivery.relay_sources import Memory
 from nearcast.delivery.trail import Trail
 from nearcast.node.relayed import Relayed, Upstreams
+from nearcast.payments.budget import Backer
 from nearcast.telemetry import Telemetry
 
 LINGER_S: Final = 15.0  # as long as a look is remembered
@@ -89,9 +90,11 @@ class Relay:
         return Holding("relay", max(sizes, default=None), price)
 
     @asynccontextmanager
-    async def session(self, request: FetchRequest, trail: Trail, price: int) -> AsyncIterator[RelaySession]:
+    async def session(
+        self, request: FetchRequest, trail: Trail, price: int, backer: Backer | None = None
+    ) -> AsyncIterator[RelaySession]:
         """As Upstream says."""
-        with self._relayed_for(request.root, trail, price).session(request) as session:
+        with self._relayed_for(request.root, trail, price).session(request, backer) as session:
             yield session
 
     def _relayed_for(self, root: Cid, trail: Trail, price: int) -> Relayed:

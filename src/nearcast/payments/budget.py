@@ -8,6 +8,7 @@ be paid out of: the fetch's, the day's, the channel's.
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 from nearcast.payments.credit import PART_BITS, parts_of
 
@@ -73,6 +74,47 @@ class Allowance:
         parts = parts_of(size_bytes, price_units_per_gib)
         self.spent_parts += parts
         self.pot.spend(holder, parts)
+
+
+class Backer(Protocol):
+    """Somebody who is expected to pay for what is bought (payments/tab.py)."""
+
+    @property
+    def aside_parts(self) -> int:
+        """What was set aside for what is being bought, and not spent yet."""
+
+    def has_backing(self) -> bool:
+        """Whether any more may be spent for it."""
+
+    def bring(self, parts: int) -> None:
+        """So much was spent for it."""
+
+
+class BackedAllowance(Allowance):
+    """What one fetch may cost that is made for others: nothing, unless one of those who wait for it now is good for it.
+
+    `backers`: who waits; None among them: somebody for whom it may cost as much as anything.
+    """
+
+    def __init__(self, cap_units: int, backers: Callable[[], Sequence[Backer | None]]) -> None:
+        super().__init__(cap_units)
+        self._backers = backers
+        self._last: Backer | None = None  # what comes after it has gone was asked for while it was here
+        self.pot = Pot(lambda: (self.cap_units << PART_BITS) - self.spent_parts if self._backing() else 0)
+
+    def spend(self, holder: Hashable, size_bytes: int, price_units_per_gib: int) -> None:
+        """Charged to who waits for most: two who ask at a time each bear about their own half."""
+        backers = [backer for backer in self._backing() if backer is not None]
+        super().spend(holder, size_bytes, price_units_per_gib)
+        if backers:
+            charged = max(backers, key=lambda backer: backer.aside_parts)
+            charged.bring(parts_of(size_bytes, price_units_per_gib))
+
+    def _backing(self) -> Sequence[Backer | None]:
+        """Those who are good for more."""
+        present = self._backers() or [self._last]
+        self._last = present[-1]
+        return [backer for backer in present if backer is None or backer.has_backing()]
 
 
 @dataclass(slots=True)

@@ -22,6 +22,11 @@ STEPS_PER_WINDOW: Final = 8  # vouchers per window: the newest is on its way lon
 # sixtieth of the gas that opening another channel costs; the other part is a sixteenth of what the payer paid.
 FORGIVEN_BYTES: Final = 16 << 20
 FORGIVEN_SHARE: Final = 16
+# A relay pays for what it brings before it is paid. What it brought for a channel and that channel did not take (a
+# reader that went away; one that never meant to buy, and is the friend of whoever was paid) is its loss, so that has a
+# bound, too: the fixed part lets four readers of one payer each be a whole run of leaves ahead.
+BROUGHT_BYTES: Final = 64 << 20
+BROUGHT_SHARE: Final = 16
 
 
 def parts_of(size_bytes: int, price_units_per_gib: int) -> int:
@@ -62,7 +67,8 @@ class PayeeAccount:
 
     `paid_units`: the newest voucher that is on disk. `capacity_units`: the highest that a voucher can be worth, from
     the chain. `delivered_parts` counts what was handed to the transport, less what was forgiven. `open_streams`:
-    answers that are being sent for it right now.
+    answers that are being sent for it right now. `brought_parts`: what its answers cost the node
+    elsewhere, and they have not delivered; it is counted from the node's start.
     """
 
     capacity_units: int
@@ -70,6 +76,7 @@ class PayeeAccount:
     delivered_parts: int = 0
     forgiven_parts: int = 0
     open_streams: int = 0
+    brought_parts: int = 0
 
     def __post_init__(self) -> None:
         self.delivered_parts = max(self.delivered_parts, self.paid_units << PART_BITS)
@@ -101,6 +108,11 @@ class PayeeAccount:
     def is_exhausted(self) -> bool:
         """Whether the channel's money is spent: no voucher could pay for another byte."""
         return self.delivered_parts >= self.capacity_units << PART_BITS
+
+    def left_to_bring_parts(self, price_units_per_gib: int) -> int:
+        """What may still be spent elsewhere on its behalf, ahead of what it takes; may be negative."""
+        bound_parts = BROUGHT_BYTES * price_units_per_gib + (self.paid_units << PART_BITS) // BROUGHT_SHARE
+        return bound_parts - self.brought_parts
 
     def deliver(self, size_bytes: int, price_units_per_gib: int) -> None:
         """So many bytes leave."""

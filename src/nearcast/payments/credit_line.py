@@ -35,6 +35,7 @@ class CreditLine:
         self.changed = Pulse()
         self.tabs: set[Tab] = set()
         self.closed_reason: str | None = None
+        self.aside_parts = 0  # for what answers are having brought just now
         self.has_come_back = False  # the payer, owing something; and nothing was delivered since
         self._delivered_at_s = -LOST_S  # since it may have been before a restart, long ago
         self._has_answered = False  # the payer has paid since something was delivered

@@ -29,6 +29,8 @@ class Tab:
         self._role = role
         self._is_stopped = False
         self._is_under_way = False
+        self._brought_parts = 0  # for this answer, and not delivered by it
+        self._aside_parts = 0
 
     def __enter__(self) -> Self:
         self._line.tabs.add(self)
@@ -38,6 +40,7 @@ class Tab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._line.tabs.discard(self)
+        self._set_aside(0)
         self._set_under_way(False)
 
     @property
@@ -61,7 +64,12 @@ class Tab:
         self._set_under_way(True)
         self.delivered_bytes += size_bytes
         parts = parts_of(size_bytes, self.price_units_per_gib)
+        taken_parts = min(parts, self._brought_parts)
+        self._brought_parts -= taken_parts
+        self._line.account.brought_parts -= taken_parts
         self._line.deliver(self._root, self._role, size_bytes, parts)
+        if taken_parts:
+            self._line.changed.beat()  # more may be brought for others
 
     async def room(self, size_bytes: int, patience_s: float) -> bool:
         """Wait until so many bytes may leave. False when it is stopped, or when nobody pays for `patience_s`."""
@@ -77,6 +85,43 @@ class Tab:
                 self._set_under_way(False)
             await self._line.changed.wait(min(left_s, QUIET_S))
         return True
+
+    # What is not here is brought, and paid, by the node before it is sold (Backer of payments/budget.py).
+
+    async def may_bring(self, size_bytes: int, patience_s: float) -> bool:
+        """Wait until so many bytes may be brought for this answer: one of them could leave, and not too much was
+        brought for this channel and not taken. False as `room`, or when nothing changes for `patience_s`."""
+        parts = parts_of(size_bytes, self.price_units_per_gib)
+        self._set_aside(0)
+        while await self.room(1, patience_s):
+            if self._line.account.left_to_bring_parts(self.price_units_per_gib) - self._line.aside_parts >= parts:
+                self._set_aside(parts)
+                return True
+            if not await self._line.changed.wait(patience_s):
+                return False
+        return False
+
+    @property
+    def aside_parts(self) -> int:
+        """What was set aside for what is being brought, and not spent yet."""
+        return self._aside_parts
+
+    def has_backing(self) -> bool:
+        """Whether any more may be spent for this answer."""
+        return self._line.account.left_to_bring_parts(self.price_units_per_gib) > 0
+
+    def bring(self, parts: int) -> None:
+        """So much was spent for it."""
+        self._brought_parts += parts
+        self._line.account.brought_parts += parts
+        self._set_aside(max(0, self._aside_parts - parts))
+
+    def _set_aside(self, parts: int) -> None:
+        is_less = parts < self._aside_parts
+        self._line.aside_parts += parts - self._aside_parts
+        self._aside_parts = parts
+        if is_less:
+            self._line.changed.beat()
 
     def stop(self) -> None:
         """It is not to go on: what it delivered is not on its way any more."""
