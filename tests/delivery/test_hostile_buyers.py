@@ -1,5 +1,6 @@
 """What whoever asks a node could do to it: to its books, and to its other customers."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import pytest
 from tests.delivery.hand import hand
 from tests.delivery.paid_world import seller
 from tests.delivery.test_gaps import Larder, relay
-from tests.delivery.world import file_dag, keep_file, noise, run, world
+from tests.delivery.world import STALL_S, file_dag, keep_file, noise, run, world
 
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.store import Store
+from nearcast.delivery import sending
 from nearcast.delivery.messages import End, Holding, LeafSpan
 from nearcast.delivery.probe import probe
 from nearcast.delivery.trail import begin
@@ -82,4 +84,24 @@ def test_a_relay_brings_nothing_for_whoever_has_used_up_its_credit(tmp_path: Pat
             assert "nodes" not in larder.asked
             assert 0 not in larder.asked
 
+    run(main())
+
+
+def test_what_is_said_to_be_coming_and_never_comes_does_not_hold_an_answer_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Promised(Larder):
+        async def nodes(self) -> None:
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            node = relay(place, Promised())
+            one = await hand(place, node)
+            await one.greet()
+            absent = file_dag(noise(2 * LEAF_BYTES))
+            asking = await one.ask(root=absent.root, want="nodes", trail=begin(b"somebody", os.urandom))
+            assert (await asking.all())[-1].reason == "missing"
+
+    monkeypatch.setattr(sending, "BRING_S", STALL_S)
     run(main())

@@ -1,5 +1,6 @@
 """What a payer refuses: payees that lie or will not be paid, and offers that are not what they should be."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from nearcast.chain.eip712 import keccak
 from nearcast.chain.signing import Signer
 from nearcast.chain.vouchers import Voucher, sign_voucher
 from nearcast.content.cid import raw_cid
-from nearcast.errors import IntegrityError, NotFoundError, RefusedError, RemoteError, StoreError
+from nearcast.errors import IntegrityError, NotFoundError, RefusedError, RemoteError, StoreError, UnavailableError
+from nearcast.payments import pay_stream
 from nearcast.payments.budget import Allowance
 from nearcast.payments.evidence_files import load_raised_price
 from nearcast.payments.messages import Promise, Unwelcome, Welcome
 from nearcast.payments.pace import IDLE_S
+from nearcast.transport.base import Stream
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -83,6 +86,24 @@ def test_a_payee_that_talks_nonsense_is_refused(tmp_path: Path, said: bytes) -> 
             connection = await world.connect(payee)
             with pytest.raises(RemoteError, match=r"a peer announced|not a map|a block came"):
                 await until_refused(world, paying, connection)
+
+    run(test, tmp_path)
+
+
+def test_a_payee_that_lets_no_stream_be_opened_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never() -> Stream:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def test(world: Payers) -> None:
+        payee = Payee()
+        async with world.purse() as purse:
+            _, paying = await begin(world, purse, payee)
+            connection = await world.connect(payee)
+            monkeypatch.setattr(connection, "open_stream", never)
+            monkeypatch.setattr(pay_stream, "SEND_PATIENCE_S", 0.05)
+            with pytest.raises(UnavailableError, match="let no payment stream be opened"):
+                await paying.ready(connection)
 
     run(test, tmp_path)
 

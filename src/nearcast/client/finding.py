@@ -12,13 +12,14 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import islice
 
 from nearcast.client.choosing import Offering
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.delivery.probe import Holding, probe_all
 from nearcast.delivery.source import Source
-from nearcast.delivery.trail import Trail, begin
+from nearcast.delivery.trail import MARKS_MAX, Trail, begin
 from nearcast.errors import NearcastError, NotFoundError, UnavailableError
 from nearcast.naming.link import Link
 from nearcast.overlay.peers import PeerBook
@@ -125,6 +126,13 @@ class Finder:
     def pool(self) -> ConnectionPool:
         """The connections over which those who were found are asked."""
         return self._pool
+
+    def passed(self, root: Cid, trail: Trail, peers_max: int) -> frozenset[bytes]:
+        """Which of those whom a search for this root would ask the trail has passed: they are left out of it."""
+        hinted = self._hints.get(root.v1, _Hints((), ())).peers
+        known = [*hinted, *self._peers.candidates(self._clock.monotonic_s())]
+        ids = dict.fromkeys(address.endpoint_id for address in known)
+        return frozenset(filter(trail.has_passed, islice(ids, peers_max + MARKS_MAX)))
 
     def begin_trail(self) -> Trail:
         """The trail of a search of this node's own."""

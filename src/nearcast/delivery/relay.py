@@ -3,6 +3,7 @@ look. Pure: `now_s` is an argument.
 """
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -50,29 +51,30 @@ class _Look(Generic[T]):
 
 
 class Looks(Generic[T]):
-    """What the last looks found, by root and by how far they went; the oldest make room for new ones."""
+    """What the last looks found, by root and by their reach: how far they went, and who was left out of them. The
+    oldest make room for new ones."""
 
     def __init__(self) -> None:
-        self._looks: OrderedDict[tuple[Cid, int], _Look[T]] = OrderedDict()
+        self._looks: OrderedDict[tuple[Cid, Hashable], _Look[T]] = OrderedDict()
 
-    def recall(self, root: Cid, hops: int, now_s: float) -> tuple[bool, T | None]:
+    def recall(self, root: Cid, reach: Hashable, now_s: float) -> tuple[bool, T | None]:
         """Whether it is known, and if so what was found: None for nothing."""
-        look = self._looks.get((root.v1, hops))
+        look = self._looks.get((root.v1, reach))
         if look is None or look.until_s <= now_s:
             return False, None
         return True, look.found
 
-    def keep(self, root: Cid, hops: int, found: T | None, now_s: float) -> None:
+    def keep(self, root: Cid, reach: Hashable, found: T | None, now_s: float) -> None:
         """This was found just now."""
-        key = (root.v1, hops)
+        key = (root.v1, reach)
         self._looks[key] = _Look(found, now_s + (NOT_FOUND_S if found is None else FOUND_S))
         self._looks.move_to_end(key)
         while len(self._looks) > ROOTS_MAX:
             self._looks.popitem(last=False)
 
-    def forget(self, root: Cid, hops: int) -> None:
+    def forget(self, root: Cid, reach: Hashable) -> None:
         """It turned out to be wrong."""
-        self._looks.pop((root.v1, hops), None)
+        self._looks.pop((root.v1, reach), None)
 
     def __len__(self) -> int:
         return len(self._looks)

@@ -37,6 +37,9 @@ from nearcast.transport.base import Stream
 from nearcast.wire import encode_message
 
 ANSWERS_MAX = 128  # per node: at 2 to 3 MiB each 0.4 GB at the very worst, when every reader stands still
+# For one thing that is missing. Guess: longer than the last of three relays takes to open a channel; whoever is asked
+# could say for ever that it will come, and with each answer that waits for it this node has one less to give.
+BRING_S = 60.0
 SLOW_READER_S = 30.0  # a reader that takes not one piece in so long is cut off; IPFS gateways use the same
 LISTED = Refusal("listed", "it is on the chain's blacklist, so this node does not serve it")
 LOOP = Refusal("loop", "the request came through this node before")
@@ -250,14 +253,16 @@ class Sending:
         await self._serving.say(self._stream, Wait())
         if tab is not None and not await self._may_bring(tab):
             return self._unpaid(tab)
+        reason = f"it did not come in {BRING_S:g} s"
         try:
-            if gap.leaf is None:
-                await session.nodes()
-            else:
-                await session.leaf(*gap.leaf)
-        except NearcastError as error:
+            async with asyncio.timeout(BRING_S):
+                await (session.nodes() if gap.leaf is None else session.leaf(*gap.leaf))
+        except TimeoutError:
             self._answer.brings = False
-            self._serving.telemetry.event("not-brought", root=str(self._request.root), reason=error.message)
+        except NearcastError as error:
+            self._answer.brings, reason = False, error.message
+        if not self._answer.brings:
+            self._serving.telemetry.event("not-brought", root=str(self._request.root), reason=reason)
         return None
 
     async def _may_bring(self, tab: Tab) -> bool:

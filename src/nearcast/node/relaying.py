@@ -26,6 +26,7 @@ from nearcast.delivery.relay import FAN_OUT, Looks, look_s, upstream_max_price
 from nearcast.delivery.relay_fetch import RelaySession
 from nearcast.delivery.relay_sources import Memory
 from nearcast.delivery.trail import Trail
+from nearcast.errors import StoreError
 from nearcast.node.relayed import Relayed, Upstreams
 from nearcast.payments.budget import Backer
 from nearcast.telemetry import Telemetry
@@ -33,6 +34,11 @@ from nearcast.telemetry import Telemetry
 LINGER_S: Final = 15.0  # as long as a look is remembered
 LOOKS_MAX: Final = 32  # at a time; guess: with FAN_OUT 256 questions under way, for strangers who may ask for nonsense
 RELAYED_MAX: Final = 256  # roots under way, lingering ones counted; guess: twice the answers a node gives at a time
+
+
+_Reach = tuple[int, frozenset[bytes]]
+"""The hops that a look may go, and the peers that its trail leaves out: whoever asks may put anybody on a trail, and
+must not make others miss them."""
 
 
 class Relay:
@@ -61,7 +67,7 @@ class Relay:
         self._linger_s = linger_s
         self._memory = Memory()
         self._looks: Looks[Found] = Looks()
-        self._looking: dict[tuple[Cid, int], asyncio.Task[Found | None]] = {}
+        self._looking: dict[tuple[Cid, _Reach], asyncio.Task[Found | None]] = {}
         self._relayed: dict[Relayed, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
 
@@ -83,6 +89,9 @@ class Relay:
             async with asyncio.timeout(look_s(trail)):
                 found = await upstreams.look()
         except TimeoutError:
+            return None
+        except StoreError as error:
+            self._telemetry.event("look-failed", root=str(root), reason=error.message)
             return None
         if not found:
             return None
@@ -113,7 +122,7 @@ class Relay:
         def over(_: object) -> None:
             self._relayed.pop(relayed, None)
             if relayed.was_in_vain:
-                self._looks.forget(root, trail.hops)
+                self._looks.forget(root, self._reach(root, trail))
 
         task.add_done_callback(over)
         return relayed
@@ -142,25 +151,33 @@ class Relay:
 
     async def _look(self, root: Cid, trail: Trail) -> Found | None:
         """Whoever of the peers has it or brings it; None: nobody, as far as was found in time."""
-        is_known, found = self._looks.recall(root, trail.hops, self._clock.monotonic_s())
+        reach = self._reach(root, trail)
+        is_known, found = self._looks.recall(root, reach, self._clock.monotonic_s())
         if is_known:
             return found
-        key = (root.v1, trail.hops)
+        key = (root.v1, reach)
         looking = self._looking.get(key)
         if looking is None:
             if len(self._looking) >= LOOKS_MAX:
                 self._telemetry.count("looks_refused")
                 return None
-            looking = self._looking[key] = self._tasks.create_task(self._look_around(root, trail))
+            looking = self._looking[key] = self._tasks.create_task(self._look_around(root, trail, reach))
             looking.add_done_callback(lambda _: self._looking.pop(key, None))
         await asyncio.wait([looking])  # it goes on for others when this one is cancelled
         return None if looking.cancelled() else looking.result()
 
-    async def _look_around(self, root: Cid, trail: Trail) -> Found | None:
+    def _reach(self, root: Cid, trail: Trail) -> _Reach:
+        return trail.hops, self._finder.passed(root, trail, FAN_OUT)
+
+    async def _look_around(self, root: Cid, trail: Trail, reach: _Reach) -> Found | None:
         max_price = 0 if self._spend is None else self._spend.max_price_units_per_gib
         onward = trail.passed(self._finder.pool.endpoint_id)
-        found = await self._finder.find(root, Search(onward, max_price, FAN_OUT, look_s(trail)))
+        try:
+            found = await self._finder.find(root, Search(onward, max_price, FAN_OUT, look_s(trail)))
+        except StoreError as error:  # of this node's backends: it costs the look, not the node
+            self._telemetry.event("look-failed", root=str(root), reason=error.message)
+            return None
         self._telemetry.count("looks")
         result = found if found.offerings else None
-        self._looks.keep(root, trail.hops, result, self._clock.monotonic_s())
+        self._looks.keep(root, reach, result, self._clock.monotonic_s())
         return result

@@ -41,8 +41,12 @@ class PayStream:
 
     @classmethod
     async def open(cls, connection: Connection, hello: Hello) -> "PayStream":
-        """Say hello on a new stream. UnavailableError when the connection is gone."""
-        stream = await connection.open_stream()
+        """Say hello on a new stream. UnavailableError when the connection is gone, or the payee allows no stream."""
+        try:
+            async with asyncio.timeout(SEND_PATIENCE_S):
+                stream = await connection.open_stream()
+        except TimeoutError:
+            raise UnavailableError(f"the payee let no payment stream be opened for {SEND_PATIENCE_S:g} s") from None
         opened = cls(connection, stream, hello.promise)
         if not await opened._write(hello_fields(hello)):
             raise UnavailableError("the connection to the payee broke")
