@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ from bench.samples import MIB, random_file
 CLIENTS = 200
 SIZE_BYTES = 8 << 20
 FIRST_BYTES = 64 << 10
-OPENING_AT_ONCE = 8  # the dev chain runs one transaction at a time
 ETHER_WEI = 10**18
 TIMEOUT_S = 900.0
 FAIR, MEMORY, RATE = "slowest of 200 paying clients / fastest", "memory of the node meanwhile", "goodput of all"
@@ -79,6 +79,7 @@ def _clients(folder: Path, rpc: str, node: PaidNode, cids: list[str]) -> dict[st
 
 async def play(folder: Path, rpc_url: str, first: str, large: str) -> None:
     """The clients' process: open the channels, say so, wait for the word, and fetch all at once."""
+    from nearcast.chain.keystore import create_keystore
     from nearcast.clock import SystemClock
     from nearcast.config import ChainConfig, Config, PeersConfig, QuicConfig
     from nearcast.naming.link import parse_link
@@ -86,35 +87,38 @@ async def play(folder: Path, rpc_url: str, first: str, large: str) -> None:
     from nearcast.node.money_wish import MoneyWish
 
     signers = await _funded(rpc_url)
-    clock, gate = SystemClock(), asyncio.Semaphore(OPENING_AT_ONCE)
+    clock = SystemClock()
     async with AsyncExitStack() as stack:
-
-        async def open_one(index: int) -> Node:
-            async with gate:
-                config = Config(
-                    folder / str(index),
-                    chain=ChainConfig(rpc=rpc_url),
-                    quic=QuicConfig(listen="127.0.0.1:0"),
-                    peers=PeersConfig(lan=False),
-                )
-                wish = MoneyWish(config, lambda: signers[index])
-                node = await stack.enter_async_context(run_node(config, http=False, announce=False, money=wish))
-                await node.client.fetch(parse_link(first))
-                return node
-
-        nodes = [await open_one(index) for index in range(CLIENTS)]
+        nodes: list[Node] = []
+        for index, signer in enumerate(signers):
+            config = Config(
+                folder / str(index),
+                chain=ChainConfig(rpc=rpc_url),
+                quic=QuicConfig(listen="127.0.0.1:0"),
+                peers=PeersConfig(lan=False),
+            )
+            create_keystore(config.wallet_file, signer, "", scrypt_n=2)  # a password would take a second
+            wish = MoneyWish(config, partial(_given, signer))
+            nodes.append(await stack.enter_async_context(run_node(config, http=False, announce=False, money=wish)))
+            await nodes[-1].client.fetch(parse_link(first), spend=nodes[-1].client.spend)
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         start_s = clock.monotonic_s()
 
         async def fetch(node: Node) -> float:
-            report = await node.client.fetch(parse_link(large))
+            report = await node.client.fetch(parse_link(large), spend=node.client.spend)
             assert report.bytes_verified > SIZE_BYTES
+            assert report.paid_parts_by_source
             return clock.monotonic_s() - start_s
 
         seconds = await asyncio.gather(*map(fetch, nodes))
         print(json.dumps({"seconds": seconds}), flush=True)
         await asyncio.to_thread(sys.stdin.readline)  # killed meanwhile: what comes after is not measured
+
+
+def _given(signer: Any) -> Any:
+    """How a client opens its wallet."""
+    return signer
 
 
 async def _funded(rpc_url: str) -> list[Any]:
