@@ -179,5 +179,6 @@ class Relay:
             return None
         self._telemetry.count("looks")
         result = found if found.offerings else None
-        self._looks.keep(root, reach, result, self._clock.monotonic_s())
+        if result is not None or not any(found.refusals.values()):  # who could not be asked may have it after all
+            self._looks.keep(root, reach, result, self._clock.monotonic_s())
         return result
