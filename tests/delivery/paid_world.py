@@ -19,6 +19,7 @@ from nearcast.content.store import Store
 from nearcast.delivery.answer import Listed
 from nearcast.delivery.charging import Charging
 from nearcast.delivery.peer_source import PeerSource
+from nearcast.delivery.serve import ServeGate
 from nearcast.delivery.upstream import Upstream
 from nearcast.payments.budget import Allowance, Budget, Day, Pot
 from nearcast.payments.channel_paying import ChannelPaying
@@ -83,6 +84,7 @@ def seller(
     is_free: Callable[[bytes], bool] = lambda _: False,
     listed: Listed | None = None,
     upstream: Upstream | None = None,
+    gate: ServeGate | None = None,
     unpaid_patience_s: float = UNPAID_PATIENCE_S,
 ) -> Seller:
     """A node that asks PRICE."""
@@ -91,7 +93,7 @@ def seller(
     till = Till(TERMS, ledger, cast(Settlement, chain), confirmations=1, clock=SystemClock(), telemetry=telemetry)
     place.spawn(till.run())
     charging = Charging(till, offers, is_free, customer_patience_s=STALL_S / 2, unpaid_patience_s=unpaid_patience_s)
-    peer = place.peer(name, endpoint=endpoint, charging=charging, listed=listed, upstream=upstream)
+    peer = place.peer(name, endpoint=endpoint, charging=charging, listed=listed, upstream=upstream, gate=gate)
     return Seller(peer, till, offers, chain, ledger)
 
 

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.delivery.hand import hand
+from tests.delivery.hand import Hand, hand
 from tests.delivery.paid_world import seller
 from tests.delivery.test_gaps import Larder, relay
 from tests.delivery.world import STALL_S, file_dag, keep_file, noise, run, world
+from tests.payments.shop import Payer
 
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.store import Store
 from nearcast.delivery import sending
-from nearcast.delivery.messages import End, Holding, LeafSpan
+from nearcast.delivery.messages import End, Holding, LeafSpan, Refusal
 from nearcast.delivery.probe import probe
+from nearcast.delivery.sending import ANSWERS_MAX, ServeGate
 from nearcast.delivery.trail import begin
 from nearcast.errors import RemoteError, StoreError
 
@@ -104,4 +106,26 @@ def test_what_is_said_to_be_coming_and_never_comes_does_not_hold_an_answer_for_e
             assert (await asking.all())[-1].reason == "missing"
 
     monkeypatch.setattr(sending, "BRING_S", STALL_S)
+    run(main())
+
+
+def test_one_who_lets_its_answers_wait_does_not_keep_the_others_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            node = seller(place, "node", unpaid_patience_s=30.0, gate=ServeGate())
+            dag = keep_file(node.peer.store, noise(4 * LEAF_BYTES))
+            payer = Payer(1)
+            node.open_channel(payer)
+            waiting = []
+            for _ in range(3):  # several endpoints with one channel are one payer
+                greedy = Hand(await place.endpoint().connect(node.peer.address), payer)
+                await greedy.greet()
+                waiting += [await greedy.ask(root=dag.root, spans=(LeafSpan(dag.root, 0, 4),)) for _ in range(50)]
+            ends = [await asking.next() for asking in waiting]
+            assert sum(isinstance(end, Refusal) and end.reason == "busy" for end in ends) >= 150 - ANSWERS_MAX
+            other = await hand(place, node, 2)
+            await other.greet()
+            answer = await (await other.ask(root=dag.root, spans=(LeafSpan(dag.root, 0, 1),))).all()
+            assert answer[-1] == End("done", "")
+
     run(main())

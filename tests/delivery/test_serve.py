@@ -222,9 +222,9 @@ def test_a_full_node_says_that_it_is_busy(tmp_path: Path) -> None:
             peer = place.peer("peer", gate=gate)
             note = keep_leaf(peer.store, b"note")
             connection = await connect(place, peer)
-            assert gate.enter()
+            assert gate.enter(b"somebody")
             assert await ask(connection, fetch_request(note)) == [Refusal("busy", "")]
-            gate.leave()
+            gate.leave(b"somebody")
             for _ in range(3):  # a place that was taken is given back
                 assert (await ask(connection, fetch_request(note)))[1] == b"note"
 

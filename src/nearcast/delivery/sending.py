@@ -6,6 +6,7 @@ somebody brings it.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ ANSWERS_MAX = 128  # per node: at 2 to 3 MiB each 0.4 GB at the very worst, when
 # For one thing that is missing. Guess: longer than the last of three relays takes to open a channel; whoever is asked
 # could say for ever that it will come, and with each answer that waits for it this node has one less to give.
 BRING_S = 60.0
+SHARE_MAX = 16  # of them for one who asks, once half are given; guess: five downloads at a time, of three requests each
 SLOW_READER_S = 30.0  # a reader that takes not one piece in so long is cut off; IPFS gateways use the same
 LISTED = Refusal("listed", "it is on the chain's blacklist, so this node does not serve it")
 LOOP = Refusal("loop", "the request came through this node before")
@@ -49,19 +51,31 @@ ServePolicy: TypeAlias = Callable[[Cid], bool]
 
 
 class ServeGate:
-    """How many fetches are answered at once, over all connections that share it."""
+    """How many fetches are answered at once, over all connections that share it.
+
+    Half of it anybody may have. Of the other half nobody who has SHARE_MAX answers gets more: who lets many of them
+    wait, for a payment or for a reader, does not keep the others out.
+    """
 
     def __init__(self, answers_max: int = ANSWERS_MAX) -> None:
         self._free = answers_max
+        self._answers_max = answers_max
+        self._by_asker: Counter[bytes] = Counter()
 
-    def enter(self) -> bool:
-        if not self._free:
+    def enter(self, asker: bytes) -> bool:
+        """`asker`: the channel that pays for it, or the endpoint id of who asks for free."""
+        is_scarce = 2 * self._free <= self._answers_max
+        if not self._free or (is_scarce and self._by_asker[asker] >= SHARE_MAX):
             return False
         self._free -= 1
+        self._by_asker[asker] += 1
         return True
 
-    def leave(self) -> None:
+    def leave(self, asker: bytes) -> None:
         self._free += 1
+        self._by_asker[asker] -= 1
+        if not self._by_asker[asker]:
+            del self._by_asker[asker]
 
 
 def _nothing(_root: Cid) -> Holding | None:
@@ -141,7 +155,8 @@ class Sending:
         started_s = self._serving.clock.monotonic_s()
         answer = self._answer
         bill = self._refusal() or await self._bill()
-        if not isinstance(bill, Refusal) and not self._serving.gate.enter():
+        asker = self._request.channel if isinstance(bill, Bill) and self._request.channel else self._serving.peer
+        if not isinstance(bill, Refusal) and not self._serving.gate.enter(asker):
             bill = Refusal("busy", "")
         if isinstance(bill, Refusal):
             await self._serving.say(self._stream, bill)
@@ -153,7 +168,7 @@ class Sending:
             answer.reason = "aborted"
             raise
         finally:
-            self._serving.gate.leave()
+            self._serving.gate.leave(asker)
             self._told(answer.reason, started_s)
 
     def _refusal(self) -> Refusal | None:
