@@ -27,7 +27,8 @@ from nearcast.chain.eip712 import keccak
 from nearcast.chain.rpc import JsonRpc
 from nearcast.chain.signing import Signer
 from nearcast.chain.vouchers import Voucher
-from nearcast.errors import FundsError
+from nearcast.errors import FundsError, StoreError
+from nearcast.payments.earned import EarnedLedger
 
 FIRST, SECOND = config_of(1), config_of(2)
 
@@ -136,6 +137,30 @@ def test_an_endpoint_that_fails_delays_and_loses_nothing(tmp_path: Path) -> None
                     await heard.until("settling_failed", failures + 2)
             assert (await heard.until("claimed"))["settled_units"] == USDC
         assert await stage.sent_by(HOT) == 1
+
+    on_stage(tmp_path, test)
+
+
+@pytest.mark.parametrize("where", ["channels", "record_claims"])
+def test_a_disk_that_fails_for_a_while_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    async def test(stage: Stage) -> None:
+        await stage.open(FIRST)
+        stage.promise(FIRST, USDC)
+        works, failures = getattr(EarnedLedger, where), iter(range(2))
+
+        def fails_at_first(*args: Any) -> object:
+            if next(failures, None) is not None:
+                raise StoreError("database is locked")
+            return works(*args)
+
+        monkeypatch.setattr(EarnedLedger, where, fails_at_first)
+        async with stage.running(stage.settler()) as heard:
+            await heard.until("settling_failed", 2)
+            await heard.until("claimed")
+        assert await stage.sent_by(HOT) == 1
+        assert stage.ledger.pending() == []
 
     on_stage(tmp_path, test)
 

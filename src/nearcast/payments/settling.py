@@ -83,7 +83,8 @@ class Settler:
         self._export = ClaimExport(path, self._terms, hot)
 
     async def run(self) -> None:
-        """Until cancelled. StoreError when the ledger or the journal fails."""
+        """Until cancelled. A disk that fails, or that another process holds for long, is asked again at the next poll:
+        the node goes on selling, on vouchers that it has."""
         with one_error():
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch(), name="settler: watching")
@@ -137,7 +138,7 @@ class Settler:
         while True:
             try:
                 await self.look()
-            except (ChainError, UnavailableError) as error:
+            except (ChainError, UnavailableError, StoreError) as error:
                 self._failed("look", error)
             else:
                 self._looked.set()
@@ -151,7 +152,7 @@ class Settler:
                 async with self._claiming:
                     if self._may_be_unfinished or await self._is_due():
                         await self._claim(self.decide)
-            except (ChainError, UnavailableError) as error:
+            except (ChainError, UnavailableError, StoreError) as error:
                 self._failed("claim", error)
 
     async def _is_due(self) -> bool:
