@@ -20,6 +20,7 @@ from nearcast.cli import (
     car,
     cat,
     channel,
+    court,
     devchain,
     earnings,
     failure,
@@ -44,7 +45,7 @@ from nearcast.cli.plainhelp import PlainGroup
 from nearcast.errors import NearcastError, UsageError
 
 _CONTENT = (share, get, add, cat, ls, pin, rm, car, backend, up, status, identity)
-_CHAIN = (wallet, node_command, channel, earnings, spending, watchtower, blacklist, origin, govern, devchain)
+_CHAIN = (wallet, node_command, channel, earnings, spending, watchtower, blacklist, court, origin, govern, devchain)
 _COMMANDS = (*_CONTENT, *_CHAIN)  # the order of --help
 
 
