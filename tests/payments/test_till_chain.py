@@ -243,3 +243,31 @@ def test_a_voucher_over_too_much_asks_the_chain_once_and_not_at_every_try(
         assert shop.chain.reads == 2
 
     in_shop(act, tmp_path)
+
+
+def test_who_makes_up_channels_keeps_nobody_waiting_for_the_chain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act(shop: Shop) -> None:
+        real, asked, go = shop.chain.channel, list[bytes](), asyncio.Event()
+        honest = shop.open_channel(Payer(1))
+
+        async def slow_for_others(channel: bytes, **where: Any) -> ChannelState:
+            if channel != honest.channel:
+                asked.append(channel)
+                await go.wait()
+            return await real(channel, **where)
+
+        monkeypatch.setattr(shop.chain, "channel", slow_for_others)
+        liar = await shop.visit()
+        made_up = [Payer(2, salt=number.to_bytes(32)) for number in range(2 * till_module.READS_AT_ONCE)]
+        ends = [await shop.greet(payer, visitor=liar) for payer in made_up]
+        await until(lambda: bool(asked))
+        async with asyncio.timeout(5):
+            assert isinstance(await (await shop.greet(honest)).answer(), Welcome)
+        assert len(asked) == 1
+        go.set()
+        for end in ends:
+            assert isinstance(await end.answer(), Unwelcome)
+
+    in_shop(act, tmp_path)

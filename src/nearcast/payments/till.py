@@ -5,12 +5,14 @@ are ours, whoever brings it holds its voucher key, and the chain says that it ho
 A channel that the ledger knows is not kept waiting for the chain: it is read in the background.
 
 Bounds: CUSTOMERS_MAX channels in memory (idle ones are forgotten first, the ledger keeps their vouchers),
-STREAMS_PER_PEER_MAX payment streams of one peer, READS_AT_ONCE questions to the chain.
+STREAMS_PER_PEER_MAX payment streams of one peer, READS_AT_ONCE questions to the chain. A peer's channels are admitted
+one after the other, so that who makes up a hundred of them does not keep others waiting for the chain.
 """
 
 import asyncio
 from collections.abc import Collection
 from typing import Final
+from weakref import WeakValueDictionary
 
 from nearcast.chain.bindings.settlement import Settlement
 from nearcast.chain.vouchers import ChannelConfig, Voucher, channel_id, verify_voucher
@@ -63,6 +65,7 @@ class Till:
         self._customers: dict[bytes, Customer] = {}  # the one that was seen last comes last
         self._streams: dict[_Key, PayStream] = {}
         self._awaited: dict[_Key, list[asyncio.Future[Customer]]] = {}
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()  # by peer
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
         self._unread: asyncio.Queue[Customer] = asyncio.Queue()  # bounded by the customers
 
@@ -152,8 +155,10 @@ class Till:
             raise RefusedError("whoever shows the channel does not hold its voucher key")
         if key not in self._streams and sum(peer == key[1] for _, peer in self._streams) >= STREAMS_PER_PEER_MAX:
             raise RefusedError(f"more than {STREAMS_PER_PEER_MAX} channels of one peer at a time")
-        customer = await self._admit(key[0], hello.config)
-        customer.streams.add(paying)  # from now on it is not forgotten
+        turn = self._turns.setdefault(key[1], asyncio.Lock())
+        async with turn:
+            customer = await self._admit(key[0], hello.config)
+            customer.streams.add(paying)  # from now on it is not forgotten
         try:
             if hello.promise.units > customer.promise.units:
                 await customer.accept(hello.promise)
