@@ -10,6 +10,7 @@ from nearcast.errors import StoreLockedError
 if TYPE_CHECKING:
     from nearcast.config import Config
     from nearcast.content.store import Store
+    from nearcast.gateways.control.storing import StoreOperation
 
 
 def open_store(config: "Config") -> "AbstractContextManager[Store]":
@@ -28,7 +29,17 @@ def perform(call: Call, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         store = open_store(config)
     except StoreLockedError as locked:
         return ask(config.data_dir, locked, name, arguments)
-    from nearcast.gateways.control.storing import STORE_OPERATIONS
-
     with store as opened:
-        return STORE_OPERATIONS[name](opened, arguments)
+        return _operations(config)[name](opened, arguments)
+
+
+def _operations(config: "Config") -> "dict[str, StoreOperation]":
+    """They refuse what is on the blacklist that a node of this folder left here, if one ever followed it."""
+    from nearcast.gateways.control.storing import STORE_OPERATIONS, store_operations
+
+    if not (config.data_dir / "chain").is_dir():  # nor is there a reason to load what reads it
+        return STORE_OPERATIONS
+    from nearcast.payments.list_on_disk import list_on_disk
+
+    listed = list_on_disk(config)
+    return STORE_OPERATIONS if listed is None else store_operations(listed.refuse)

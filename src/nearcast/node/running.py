@@ -27,6 +27,7 @@ from nearcast.transport.base import Endpoint, PeerAddress
 
 if TYPE_CHECKING:
     from nearcast.node.money import Money
+    from nearcast.payments.list_on_disk import ListOnDisk
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Node:
 
     def __post_init__(self) -> None:
         self._started_s = self.clock.monotonic_s()
+        self._listed = _listed(self.config)
 
     @property
     def address(self) -> PeerAddress:
@@ -69,8 +71,11 @@ class Node:
 
     @property
     def refuse(self) -> Callable[[Cid], None] | None:
-        """Raises RefusedError for what the chain's blacklist forbids to take in; None without a chain."""
-        return None if self.money is None or self.money.earning is None else self.money.earning.blacklist.refuse
+        """Raises RefusedError for what the chain's blacklist forbids to take in: the list that is followed, or the one
+        that an earlier node left on disk; None without either."""
+        if self.money is not None and self.money.earning is not None:
+            return self.money.earning.blacklist.refuse
+        return None if self._listed is None else self._listed.refuse
 
     def link(self, root: Cid, path: str = "", name: str = "") -> Link:
         """A link to content, with this node as its holder. Its own loopback is named once, the IPv4 one."""
@@ -109,3 +114,12 @@ class Node:
             "backends": self.backends.status(),
             "counters": dict(self.telemetry.counters),
         }
+
+
+def _listed(config: Config) -> "ListOnDisk | None":
+    """The blacklist that an earlier node of this folder followed."""
+    if not (config.data_dir / "chain").is_dir():  # what reads it takes 40 ms to load, and most never need it
+        return None
+    from nearcast.payments.list_on_disk import list_on_disk
+
+    return list_on_disk(config)

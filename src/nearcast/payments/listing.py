@@ -37,6 +37,14 @@ def reason_text(entry: ListedEntry) -> str:
     return REASONS.get(entry.reason, f"reason {entry.reason}")
 
 
+def import_refusal(cid: Cid, entry: ListedEntry) -> RefusedError:
+    """What whoever wants to import it is told."""
+    return RefusedError(
+        f"{cid} is on the chain's blacklist ({reason_text(entry)}), so this node does not take it in",
+        fix="leave it out; what is listed can only be taken off the list by a vote",
+    )
+
+
 class BlacklistFollower:
     """Made by `open`. `regions`: those that the node has declared or is about to; entries of others do not concern it.
 
@@ -94,10 +102,7 @@ class BlacklistFollower:
         """For imports. RefusedError for what is listed; from any thread."""
         entry = self.is_listed(cid)
         if entry is not None:
-            raise RefusedError(
-                f"{cid} is on the chain's blacklist ({reason_text(entry)}), so this node does not take it in",
-                fix="leave it out; what is listed can only be taken off the list by a vote",
-            )
+            raise import_refusal(cid, entry)
 
     def is_fresh(self) -> bool:
         """Whether the list was read lately enough to make offers, by this machine's clock."""
