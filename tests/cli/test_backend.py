@@ -118,7 +118,7 @@ def test_an_interrupted_add_goes_on_where_it_was(person: Person, tmp_path: Path)
     (folder / "later" / "pipe").unlink()
     fields = person.run("backend", "add", str(folder), "--json").json
     assert fields["files"] == 2500
-    assert fields["read_files"] <= 1500, "what was read before the failure is not read again"
+    assert fields["read_files"] < 2000, "what was read before the failure is not read again"
 
 
 def test_keys_of_a_web_server_are_named_once(person: Person, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ It has a real wallet and a real channel to the node, which its data folder's boo
 it got and what it was told goes to stdout, as one JSON object: what a test holds against the node's own books.
 
     honest       a voucher for every block: the others are held against it
-    slow         honest, and in no hurry
+    slow         honest, and in no hurry: it takes the second half when the node has said something, or late
     silent       a greeting, and never a voucher
     stops        honest for BYTES bytes, then no voucher any more
     replays      the first voucher again and again
@@ -25,6 +25,7 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ from nearcast.transport.iroh import IrohEndpoint
 from nearcast.wire import FrameReader, decode_message, encode_message
 
 PATIENCE_S = 20.0  # longer than a node waits for a voucher
-SLOW_S = 0.5  # for a leaf
+SLOW_S = 15.0  # for a node to see that a channel is being emptied: its poll, and a busy machine
 STREAMS = 16
 OFFERS = 400
 DOMAIN = settlement_domain(DEV.chain_id, DEV.contracts["BatchSettlement"])
@@ -75,6 +76,8 @@ class Cheat:
         self.enough = enough
         self.told = Told(signed_units=channel.signed_units)
         self._pay: Callable[[bytes], Awaitable[None]] | None = None
+        self._refused = asyncio.Event()
+        self._has_lingered = False
         self._streams: list[Stream] = []  # one that is dropped tells the node to stop
 
     async def run(self, root: Cid) -> None:
@@ -105,6 +108,8 @@ class Cheat:
             while (frame := await frames.next()) is not None:
                 answer = decode_message(frame[1])
                 self.told.pay_answers.append({name: answer[name] for name in ("ok", "text") if name in answer})
+                if answer.get("ok") is False:
+                    self._refused.set()
         except NearcastError as error:
             self.told.pay_answers.append({"error": error.message})
 
@@ -138,10 +143,18 @@ class Cheat:
                     return
                 continue
             if self.manner == "slow":
-                await asyncio.sleep(SLOW_S)
+                await self._linger()
             self.told.bytes += len(payload)
             parts += len(payload) * self.told.price
             await self._settle((self.channel.signed_units << 30) + parts)
+
+    async def _linger(self) -> None:
+        """After the first voucher, once: until the node refuses any more, but not for ever."""
+        if self.told.vouchers and not self._has_lingered:
+            self._has_lingered = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SLOW_S):
+                    await self._refused.wait()
 
     async def _settle(self, parts: int) -> None:
         due_units = parts >> 30
