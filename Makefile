@@ -1,12 +1,13 @@
 # The one list of commands. `make` alone prints it.
 .DEFAULT_GOAL := help
-.PHONY: help install system demo contracts test check slither bench interop fuzz format clean
+.PHONY: help install system demo contracts test check slither bench interop kills fuzz format clean
 
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
 READY := .venv/.ready
+WORKERS ?= 3# test files at a time: most of them wait for processes, so one more than the cores of a small machine
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +25,7 @@ $(READY): $(UV) pyproject.toml uv.lock
 system: ## Install what the tests and benchmarks need from the system: Chromium, nginx, wrk
 	@bash scripts/system-packages.sh
 
-demo: install ## Three nodes and a reader share a site: fetched from two, one killed, verified (ONCE=1 ends by itself)
+demo: install ## A chain, an origin, two caches, a liar and a client: delivered, paid, settled (ONCE=1 ends by itself)
 	@$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
 contracts: ## Compile the contracts and write their ABI, bytecode and storage layout for Python
@@ -34,7 +35,7 @@ contracts: ## Compile the contracts and write their ABI, bytecode and storage la
 
 test: check system ## Run the checks and every test
 	@bash scripts/contracts-tools.sh
-	@$(BIN)/pytest -q -m "not interop" $(ARGS)
+	@$(BIN)/pytest -q -m "not interop" -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: install ## Formatting, lint, types, and the ladder of imports
 	@$(BIN)/ruff format --check --quiet .
@@ -53,6 +54,9 @@ bench: install system ## Print every figure beside its rival and write bench/res
 interop: install system slither ## Run the suites that use other people's programs, and slither
 	@bash scripts/interop-tools.sh
 	@$(BIN)/pytest -q -m interop
+
+kills: install ## Kill clients, caches, origins and their chain in the middle of paid fetches (RUNS=300, SEED=1)
+	@$(BIN)/python -m tests.payments.kills --runs $(or $(RUNS),300) --seed $(or $(SEED),1)
 
 fuzz: install ## Throw many more random inputs at the parsers and state machines (a few minutes)
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -q -m "hypothesis and not interop"
