@@ -64,6 +64,11 @@ _FLAG_OF_KEY = {
     "chain.rpc": "--rpc",
     "chain.confirmations": "--confirmations",
     "chain.wallet": "--wallet",
+    "payments.price": "--price",
+    "payments.free_peers": "--free-peer",
+    "payments.http": "--http-price",
+    "payments.max_price": "--max-price",
+    "payments.fetch_cap": "--cap",
 }
 
 

@@ -36,7 +36,9 @@ class Purchase:
     def ask(self, size_bytes: int) -> None:
         """So many bytes are about to be asked for. RefusedError when the caps do not allow it."""
         if not self.may_ask(size_bytes):
-            raise RefusedError("it would cost more than may be spent", fix="raise the caps, or get it for free")
+            raise RefusedError(
+                "it would cost more than may be spent (--cap, or the day's)", fix="raise the caps, or get it for free"
+            )
         self._awaited_bytes += size_bytes
 
     def awaited_no_more(self, size_bytes: int) -> None:
