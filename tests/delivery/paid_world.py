@@ -165,7 +165,7 @@ def buyer(
     day = Day(CAPACITY)
     promising = Promising(CHAIN_ID, DOMAIN, payer.hot, book, spent, budget, day, SystemClock())
     pot = Pot(lambda: day.left_parts(promising.today()))
-    desk = Desk(promising, pot, witness, telemetry, place.spawn)
+    desk = Desk(promising, pot, witness, telemetry, place.spawn, lambda channel: None)
     node = NodeRecord(OPERATOR.address, HOT.address, bytes(32), 100, "eu", PRICE, (), True, 1)
     channel = PayerChannel(
         OwnChannel(payer.channel, payer.config, spent.signed_units(payer.channel)), node, capacity_units, desk

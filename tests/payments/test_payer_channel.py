@@ -84,7 +84,7 @@ async def _bench(folder: Path) -> AsyncIterator[Bench]:
                 running.append(tasks.create_task(work))
 
             pot = Pot(lambda: day.left_parts(promising.today()))
-            desk = Desk(promising, pot, NoWitness(), Telemetry(), spawn)
+            desk = Desk(promising, pot, NoWitness(), Telemetry(), spawn, lambda channel: None)
             channel = PayerChannel(own, payee.record, CAPACITY, desk)
             spawn(channel.run())
             yield Bench(channel, payee, world, spent, day)

@@ -19,9 +19,11 @@ from nearcast.errors import RefusedError
 from nearcast.payments.budget import Allowance
 from nearcast.payments.channel_paying import ChannelPaying
 from nearcast.payments.credit import PART_BITS, parts_of, whole_units
+from nearcast.payments.customer import Customer
 from nearcast.payments.earned import FILE_NAME, EarnedLedger
 from nearcast.payments.messages import is_hello, parse_hello
 from nearcast.payments.payer_channel import PayerChannel
+from nearcast.payments.purse import LOOK_AGAIN_S, REFUSED_PAUSE_S
 from nearcast.payments.tab import Tab
 from nearcast.payments.terms import terms_of
 from nearcast.payments.till import REREAD_PAUSE_S, Till
@@ -56,6 +58,9 @@ class LaterClock(SystemClock):
     def unix_s(self) -> float:
         return super().unix_s() + self.added_s
 
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.added_s
+
 
 @asynccontextmanager
 async def _till(world: Payers, payee: TilledPayee) -> AsyncIterator[Till]:
@@ -84,6 +89,21 @@ async def _deliver(till: Till, payee: TilledPayee, paying: ChannelPaying, leaves
             await asyncio.sleep(0)
             paying.verified(LEAF, PRICE)
     return tab
+
+
+async def _begin_withdrawal(world: Payers, channel: PayerChannel) -> None:
+    """As another process of the payer's does it."""
+    settlement = Settlement(world.rpc, DEV.contracts["BatchSettlement"])
+    with TransactionJournal.open(world.folder / "other.sqlite3") as journal:
+        await Sender(world.rpc, WALLET, journal).send(settlement.initiate_withdraw(channel.config, 5))
+
+
+def _close_credit(till: Till, channel: PayerChannel) -> Customer:
+    """As the payee's watch over the chain does it."""
+    customer = till.find(channel.channel_id)
+    assert customer is not None
+    customer.close_credit("its payer is taking the channel's money back")
+    return customer
 
 
 async def _until_paid(till: Till, channel: PayerChannel) -> int:
@@ -173,15 +193,108 @@ def test_a_withdrawal_ends_the_credit_and_what_was_verified_is_still_paid(tmp_pa
             await paying.ready(connection)
             await _deliver(till, payee, paying, 2)
             paying.verified(LEAF, PRICE)
-            settlement = Settlement(world.rpc, DEV.contracts["BatchSettlement"])
-            with TransactionJournal.open(world.folder / "other.sqlite3") as journal:
-                await Sender(world.rpc, WALLET, journal).send(settlement.initiate_withdraw(channel.config, 5))
-            customer = till.find(channel.channel_id)
-            assert customer is not None
-            customer.close_credit("its payer is taking the channel's money back")
+            await _begin_withdrawal(world, channel)
+            customer = _close_credit(till, channel)
             while customer.promise.units < whole_units(parts_of(3 * LEAF, PRICE)):
                 await world.rpc.head()
             with pytest.raises(RefusedError, match="taking the channel's money back"):
                 await until_refused(world, paying, connection)
+
+    run(test, tmp_path)
+
+
+def test_the_download_after_a_withdrawal_has_another_channel(tmp_path: Path) -> None:
+    async def test(world: Payers) -> None:
+        payee = TilledPayee()
+        async with _till(world, payee) as till, world.purse() as purse:
+            channel, paying = await begin(world, purse, payee)
+            connection = await world.connect(payee)
+            await paying.ready(connection)
+            await _deliver(till, payee, paying, 2)
+            await _begin_withdrawal(world, channel)
+            _close_credit(till, channel)
+            with pytest.raises(RefusedError, match="taking the channel's money back"):
+                await until_refused(world, paying, connection)
+            assert not purse.has_channel(payee.record)
+            other, paying = await begin(world, purse, payee)
+            assert other.channel_id != channel.channel_id
+            assert channel.retired is not None
+            await paying.ready(connection)
+            await _deliver(till, payee, paying, 2)
+            await paying.settle_up()
+            assert await _until_paid(till, other) == 2 * 1024
+
+    run(test, tmp_path)
+
+
+def test_the_first_greeting_after_a_withdrawal_is_refused_and_the_next_download_has_another_channel(
+    tmp_path: Path,
+) -> None:
+    async def test(world: Payers) -> None:
+        payee = TilledPayee()
+        async with _till(world, payee), world.purse() as purse:
+            channel, paying = await begin(world, purse, payee)
+            await _begin_withdrawal(world, channel)
+            connection = await world.connect(payee)
+            with pytest.raises(RefusedError, match="takes no payment on this channel"):
+                await until_refused(world, paying, connection)
+            assert (await purse.channel_for(payee.record, 10)).channel_id != channel.channel_id
+
+    run(test, tmp_path)
+
+
+def test_a_withdrawal_that_nobody_tells_of_is_seen_by_the_next_look(tmp_path: Path) -> None:
+    async def test(world: Payers) -> None:
+        payee = TilledPayee()
+        later = world.clock = LaterClock()
+        async with world.purse() as purse:
+            channel, _ = await begin(world, purse, payee)
+            await _begin_withdrawal(world, channel)
+            later.added_s = LOOK_AGAIN_S + 1
+            assert await purse.channel_for(payee.record, 10) is channel, "nobody waits for the look"
+            while channel.retired is None:
+                await world.rpc.head()
+            assert (await purse.channel_for(payee.record, 10)).channel_id != channel.channel_id
+
+    run(test, tmp_path)
+
+
+def test_for_a_refusal_that_the_chain_does_not_explain_no_money_is_paid_in(tmp_path: Path) -> None:
+    async def test(world: Payers) -> None:
+        payee = TilledPayee()
+        later = world.clock = LaterClock()
+        async with _till(world, payee) as till, world.purse() as purse:
+            channel, paying = await begin(world, purse, payee)
+            connection = await world.connect(payee)
+            await paying.ready(connection)
+            await _deliver(till, payee, paying, 1)
+            _close_credit(till, channel)
+            with pytest.raises(RefusedError):
+                await until_refused(world, paying, connection)
+            with pytest.raises(RefusedError, match="takes no payment on this channel"):
+                await purse.channel_for(payee.record, 10)
+            later.added_s = REFUSED_PAUSE_S
+            again, paying = await begin(world, purse, payee)
+            assert again is channel
+            await paying.ready(connection)
+            await _deliver(till, payee, paying, 1)
+            await paying.settle_up()
+            assert await _until_paid(till, channel) == 2 * 1024
+
+    run(test, tmp_path)
+
+
+def test_who_comes_back_over_a_new_connection_keeps_the_channel(tmp_path: Path) -> None:
+    async def test(world: Payers) -> None:
+        payee = TilledPayee()
+        async with _till(world, payee) as till, world.purse() as purse:
+            channel, paying = await begin(world, purse, payee)
+            old = await world.connect(payee)
+            await paying.ready(old)
+            await _deliver(till, payee, paying, 1)
+            await paying.ready(await world.connect(payee))
+            with pytest.raises(RefusedError, match="came back over another stream"):
+                await until_refused(world, paying, old)
+            assert await purse.channel_for(payee.record, 10) is channel
 
     run(test, tmp_path)

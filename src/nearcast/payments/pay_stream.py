@@ -71,11 +71,13 @@ class PayStream:
         await self._write(stop_fields(Stop(nonce)))
 
     async def listen(
-        self, welcomed: Callable[[Welcome], Awaitable[None]], last_words: Callable[[], Awaitable[None]]
+        self,
+        welcomed: Callable[[Welcome], Awaitable[None]],
+        refused: Callable[[RefusedError], Awaitable[None]],
     ) -> None:
         """Hear the payee until the stream is over; never raises.
 
-        `welcomed` may raise RefusedError. `last_words`: the payee wants no more of us, but what is due is still taken.
+        `welcomed` may raise RefusedError. `refused`: the payee wants no more of us, but what is due is still taken.
         """
         frames = FrameReader(self._stream.receive)
         try:
@@ -87,7 +89,7 @@ class PayStream:
             raise RemoteError("the payee talks without end on a payment stream")
         except RefusedError as error:
             self.refusal = error
-            await last_words()
+            await refused(error)
         except RemoteError as error:
             self.refusal = error
         except UnavailableError:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from nearcast.chain.channels import OwnChannel
@@ -35,13 +36,16 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 @dataclass(frozen=True)
 class Desk:
-    """What all channels of a purse share. `day`: the pot that all of them spend from; `spawn` starts a task of its."""
+    """What all channels of a purse share. `day`: the pot that all of them spend from; `spawn` starts a task of its;
+    `doubt` is told of a channel that its payee does not take, and sees to it that the chain is asked why.
+    """
 
     promising: Promising
     day: Pot
     witness: Witness
     telemetry: Telemetry
     spawn: Spawn
+    doubt: Callable[["PayerChannel"], None]
 
 
 class PayerChannel:
@@ -55,6 +59,7 @@ class PayerChannel:
         self.account = PayerAccount(capacity_units, own.signed_units)
         self.pot = Pot(lambda: (self.account.capacity_units << PART_BITS) - self.account.verified_parts)
         self.retired: str | None = None  # why no new download may begin on it
+        self.refusal: RefusedError | None = None  # the payee's, to its newest stream: nothing begins on it meanwhile
         self._desk = desk
         self._promising = desk.promising
         self._promise = desk.promising.promise(own.channel_id, own.signed_units)
@@ -87,6 +92,16 @@ class PayerChannel:
     @property
     def is_trusted(self) -> bool:
         return self._failure is None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a new download may begin on it, as far as anybody knows."""
+        return self.retired is None and self.refusal is None and self.is_trusted
+
+    def try_again(self) -> None:
+        """Forget that the payee refused it: the next download asks it anew."""
+        self.refusal = None
+        self._streams = [stream for stream in self._streams if stream.lives]
 
     def left_units(self, holder: object = None) -> int:
         """What nobody was promised, has earned or has set aside; in whole units."""
@@ -244,16 +259,21 @@ class PayerChannel:
         hello = Hello(self._promising.chain_id, self.config, proof, self._promise)
         stream = await PayStream.open(connection, hello)
         self._streams = [*self._streams[-(STREAMS_MAX - 1) :], stream]
-        self._desk.spawn(stream.listen(self._welcomed, self._say_last_words))
+        self._desk.spawn(stream.listen(self._welcomed, partial(self._refused, stream)))
         self._desk.telemetry.count("pay_streams_opened")
         self._work.beat()  # a promise made meanwhile goes out on the new stream
 
-    async def _say_last_words(self) -> None:
+    async def _refused(self, stream: PayStream, refusal: RefusedError) -> None:
+        """The payee takes no more on this stream. Where there is a newer one, that is all: it ends the older ones."""
+        if self._streams[-1:] == [stream] and self.is_usable:
+            self.refusal = refusal
+            self._desk.doubt(self)
         with suppress(StoreError):  # every download is told
             await self.settle()
 
     async def _welcomed(self, welcome: Welcome) -> None:
         """The payee's newest voucher: one of ours, or it is a liar. RefusedError."""
+        self.refusal = None
         if not self._promising.is_ours(self.channel_id, welcome.promise):
             self.distrust("it shows a voucher that we never signed")
             self.check()

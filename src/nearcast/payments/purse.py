@@ -20,7 +20,7 @@ from nearcast.chain.rpc import JsonRpc
 from nearcast.chain.signing import Signer
 from nearcast.chain.vouchers import settlement_domain
 from nearcast.clock import Clock
-from nearcast.errors import ChainError, StoreError, UnavailableError, one_error
+from nearcast.errors import ChainError, RefusedError, StoreError, UnavailableError, one_error
 from nearcast.payments.budget import Budget, Day, Pot
 from nearcast.payments.channel_lock import ChannelLock
 from nearcast.payments.channel_opening import ChannelOpening, pays
@@ -38,6 +38,9 @@ from nearcast.telemetry import Telemetry
 # or a withdrawal was begun, which takes the channel's delay (an hour at least) and which the payee watches for.
 SEEN_GOOD_S: Final = 600
 LOOK_AGAIN_S: Final = 60  # how often a channel in use is looked at, beside the downloads; guess
+# How long a channel is left alone that its payee refuses and the chain says nothing against; guess: a payee whose
+# endpoint is down says so, and one that just restarts is tried again soon.
+REFUSED_PAUSE_S: Final = 30
 CLOSE_PATIENCE_S: Final = 2.0  # guess: for the payees to read the last vouchers when this process ends
 LAST_LOOK_S: Final = 2.0  # guess: for evidence of the last offers to be on disk, beside the payees' reading
 WITHDRAWING: Final = "its money is being taken back"
@@ -78,12 +81,13 @@ class Purse:
         listed = ListReader(Blacklist(rpc, contracts["Blacklist"]), journal.parent / FILE_NAME, clock)
         self._witness = OfferWitness(rpc, court, depth, listed, evidence, self._spawn, telemetry)
         pot = Pot(lambda: day.left_parts(self._promising.today()))
-        self._desk = Desk(self._promising, pot, self._witness, telemetry, self._spawn)
+        self._desk = Desk(self._promising, pot, self._witness, telemetry, self._spawn, self._doubt)
         self._deployment = deployment
         self._clock = clock
         self._locks = journal.parent / "locks"
         self._channels: dict[bytes, PayerChannel] = {}
         self._looked_at_s: dict[bytes, float] = {}
+        self._refused_at_s: dict[bytes, float] = {}
         self._known: dict[bytes, tuple[OwnChannel, Seen | None]] = {}
         self._turns: dict[bytes, asyncio.Lock] = {}  # by operator: one task at a time looks for a channel to it
         self._held = ExitStack()
@@ -135,7 +139,8 @@ class Purse:
     async def channel_for(self, node: NodeRecord, expected_units: int) -> PayerChannel:
         """A channel that pays this node and has so much left: one that is there, filled up, or a new one.
 
-        Without a wallet: one that is there, however little is left. RefusedError for a node that lied before;
+        Without a wallet: one that is there, however little is left. RefusedError for a node that lied before, or that
+        refuses a channel to it which the chain says nothing against: no money goes into another one for that;
         WalletError, FundsError, ChainError, UnavailableError, StoreError when none can be had.
         """
         terms = self._terms(node)
@@ -159,19 +164,18 @@ class Purse:
                 channel.check()
 
     def _usable(self, terms: Terms) -> list[PayerChannel]:
-        return [
-            channel
-            for channel in self._channels.values()
-            if channel.retired is None and channel.is_trusted and pays(terms, channel.config)
-        ]
+        return [channel for channel in self._channels.values() if channel.is_usable and pays(terms, channel.config)]
 
     def _best(self, terms: Terms) -> PayerChannel | None:
         return max(self._usable(terms), key=PayerChannel.left_units, default=None)
 
     async def _with_money(self, terms: Terms, node: NodeRecord, expected_units: int) -> PayerChannel:
         needed_units = max(1, expected_units)
+        refusal = None if self._best(terms) else await self._reconsider(terms)
         channel = self._best(terms) or await self._from_book(terms, node, needed_units)
         if channel is None:
+            if refusal is not None:
+                raise refusal
             return await self._new(terms, node, expected_units)
         if channel.left_units() < needed_units:
             await self._look(channel)  # somebody may have filled it up by hand, or be emptying it
@@ -184,6 +188,26 @@ class Purse:
         state = await self._opening.fill(own, terms, needed_units - left_units, opens=False)
         channel.account.capacity_units = state.balance_units
         return channel
+
+    async def _reconsider(self, terms: Terms) -> RefusedError | None:
+        """Ask the chain about the channels that this payee refuses; a refusal that it does not explain, if any."""
+        refused = [
+            channel
+            for channel in self._channels.values()
+            if channel.refusal is not None and channel.retired is None and pays(terms, channel.config)
+        ]
+        for channel in refused:
+            await self._look(channel)
+        unexplained = None
+        for channel in refused:
+            if channel.retired is not None:
+                continue
+            waited_s = self._clock.monotonic_s() - self._refused_at_s[channel.channel_id]
+            if channel.left_units() <= 0 or waited_s >= REFUSED_PAUSE_S:  # an empty one is filled up first
+                channel.try_again()
+            else:
+                unexplained = channel.refusal
+        return unexplained
 
     async def _from_book(self, terms: Terms, node: NodeRecord, needed_units: int) -> PayerChannel | None:
         """The first with enough, else the one with most, of those that no other process signs for."""
@@ -235,6 +259,12 @@ class Purse:
         return channel
 
     # Looking.
+
+    def _doubt(self, channel: PayerChannel) -> None:
+        """Its payee refuses it: perhaps its money is being taken back, by another process of the same user."""
+        now_s = self._clock.monotonic_s()
+        self._refused_at_s[channel.channel_id] = self._looked_at_s[channel.channel_id] = now_s
+        self._spawn(self._look(channel))
 
     def _look_again(self, channel: PayerChannel) -> None:
         now_s = self._clock.monotonic_s()
