@@ -1,5 +1,7 @@
 """What a relay decides: prices, patience, and what it remembers of its looks."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from nearcast.delivery.relay import FOUND_S, NOT_FOUND_S, PATIENCE_S, Looks, loo
 from nearcast.delivery.relay_layout import AHEAD_BLOCKS, AHEAD_LEAVES, following
 from nearcast.delivery.source import STALL_TIMEOUT_S
 from nearcast.delivery.trail import HOPS_MAX, Trail, begin
+from nearcast.payments.credit import BROUGHT_SHARE, FORGIVEN_SHARE
 
 PRICES = st.integers(0, 1 << 40)
 ROOT = raw_cid(bytes(32))
@@ -20,10 +23,17 @@ OTHER = file_dag(noise(2 << 20)).root
 
 
 @given(PRICES, PRICES)
-def test_a_relay_pays_no_more_than_it_earns_and_than_it_pays_at_all(price: int, limit: int) -> None:
-    paid = upstream_max_price(price, limit, at_loss=False)
-    assert paid <= price
-    assert paid <= limit
+def test_a_relay_pays_no_more_than_it_pays_at_all_and_seven_eighths_of_what_it_earns(price: int, limit: int) -> None:
+    assert upstream_max_price(price, limit, at_loss=False) == min(price * 7 // 8, limit)
+
+
+@given(st.integers(1, 1 << 40), st.integers(1, 1 << 40))
+def test_no_client_that_takes_all_it_is_forgiven_and_leaves_all_it_may_makes_a_relay_lose(price: int, gib: int) -> None:
+    """Over the life of a channel, without the fixed parts, which are bounded by the channel."""
+    earned = price * gib
+    price_upstream = upstream_max_price(price, 1 << 40, at_loss=False)
+    delivered_cost = price_upstream * gib * (1 + Fraction(1, FORGIVEN_SHARE))
+    assert delivered_cost + Fraction(earned, BROUGHT_SHARE) <= earned
 
 
 @given(PRICES, PRICES)

@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from nearcast.content.cid import Cid
 from nearcast.delivery.trail import HOPS_MAX, Trail
+from nearcast.payments.credit import BROUGHT_SHARE, FORGIVEN_SHARE
 
 FOUND_S: Final = 15.0  # so long who was found is asked again without looking; guess: a reader's pauses are shorter
 NOT_FOUND_S: Final = 5.0  # and so long what nobody had is not looked for; guess: somebody may be importing it just now
@@ -16,17 +17,25 @@ ROOTS_MAX: Final = 4096  # remembered looks; guess: a minute's of a busy node, a
 FAN_OUT: Final = 8  # peers asked in one look: with three hops at most 8 + 64 + 512 questions for one, if nobody has it
 PATIENCE_S: Final = 0.8  # of a client, client/finding.py; whoever it asks has half of it for asking others
 STALL_S: Final = 1.0  # for each relay that may still follow, and one for who has it
+# Of what a channel pays, a sixteenth more may be delivered and forgiven, and a sixteenth may be spent on what it never
+# takes. Whoever pays upstream what is left of its own price after both, 7/8, gains nothing from the worst of clients
+# and loses nothing to it (payments/credit.py; the fixed parts of both bounds come once per channel).
+KEPT_DIVISOR: Final = FORGIVEN_SHARE * BROUGHT_SHARE
+KEPT_FACTOR: Final = KEPT_DIVISOR - FORGIVEN_SHARE - BROUGHT_SHARE
 OPENING_S: Final = 10.0  # guess: a deposit is in a block of the rollups that we name within 2 to 6 s
 
 T = TypeVar("T")
 
 
 def upstream_max_price(price_units_per_gib: int, limit_units_per_gib: int, *, at_loss: bool) -> int:
-    """The most that a relay pays per GiB for what it hands on at `price_units_per_gib`.
+    """The most that a relay pays per GiB for what it hands on at `price_units_per_gib`: so little that no client makes
+    it lose.
 
     `limit_units_per_gib`: what this node pays at most for anything. `at_loss`: also more than it earns.
     """
-    return limit_units_per_gib if at_loss else min(price_units_per_gib, limit_units_per_gib)
+    if at_loss:
+        return limit_units_per_gib
+    return min(price_units_per_gib * KEPT_FACTOR // KEPT_DIVISOR, limit_units_per_gib)
 
 
 def look_s(trail: Trail) -> float:
