@@ -215,15 +215,16 @@ def test_a_file_in_place_that_changed_is_not_served_and_its_path_not_told(tmp_pa
     run(main())
 
 
-def test_a_full_node_says_that_it_is_busy(tmp_path: Path) -> None:
+def test_a_node_with_a_full_line_says_that_it_is_busy(tmp_path: Path) -> None:
     async def main() -> None:
         async with world(tmp_path) as place:
-            gate = ServeGate(1)
+            gate = ServeGate(1, waiting_max=0)
             peer = place.peer("peer", gate=gate)
             note = keep_leaf(peer.store, b"note")
             connection = await connect(place, peer)
             assert gate.enter(b"somebody")
-            assert await ask(connection, fetch_request(note)) == [Refusal("busy", "")]
+            heard = await ask(connection, fetch_request(note))
+            assert heard == [Offer(0), End("busy", "too many answers are under way")]
             gate.leave(b"somebody")
             for _ in range(3):  # a place that was taken is given back
                 assert (await ask(connection, fetch_request(note)))[1] == b"note"

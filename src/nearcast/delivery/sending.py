@@ -6,7 +6,6 @@ somebody brings it.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from nearcast.delivery.messages import (
     answer_fields,
 )
 from nearcast.delivery.relay_layout import AHEAD_LEAVES
+from nearcast.delivery.serve_gate import ServeGate
 from nearcast.delivery.upstream import Upstream, UpstreamSession
 from nearcast.errors import ChangedError, NearcastError
 from nearcast.tasks import in_thread
@@ -37,45 +37,17 @@ from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Stream
 from nearcast.wire import encode_message
 
-ANSWERS_MAX = 128  # per node: at 2 to 3 MiB each 0.4 GB at the very worst, when every reader stands still
 # For one thing that is missing. Guess: longer than the last of three relays takes to open a channel; whoever is asked
 # could say for ever that it will come, and with each answer that waits for it this node has one less to give.
 BRING_S = 60.0
-SHARE_MAX = 16  # of them for one who asks, once half are given; guess: five downloads at a time, of three requests each
+WAIT_AGAIN_S = 2.0  # half of the stall timeout: who hears from us has not lost us
+TURN_WAITS_MAX = 60  # two minutes in line; fewer than a client puts up with (asking.py)
 SLOW_READER_S = 30.0  # a reader that takes not one piece in so long is cut off; IPFS gateways use the same
 LISTED = Refusal("listed", "it is on the chain's blacklist, so this node does not serve it")
 LOOP = Refusal("loop", "the request came through this node before")
 
 ServePolicy: TypeAlias = Callable[[Cid], bool]
 """Whether to serve what a stranger names: asked for the root of every request, and for every file in its spans."""
-
-
-class ServeGate:
-    """How many fetches are answered at once, over all connections that share it.
-
-    Half of it anybody may have. Of the other half nobody who has SHARE_MAX answers gets more: who lets many of them
-    wait, for a payment or for a reader, does not keep the others out.
-    """
-
-    def __init__(self, answers_max: int = ANSWERS_MAX) -> None:
-        self._free = answers_max
-        self._answers_max = answers_max
-        self._by_asker: Counter[bytes] = Counter()
-
-    def enter(self, asker: bytes) -> bool:
-        """`asker`: the channel that pays for it, or the endpoint id of who asks for free."""
-        is_scarce = 2 * self._free <= self._answers_max
-        if not self._free or (is_scarce and self._by_asker[asker] >= SHARE_MAX):
-            return False
-        self._free -= 1
-        self._by_asker[asker] += 1
-        return True
-
-    def leave(self, asker: bytes) -> None:
-        self._free += 1
-        self._by_asker[asker] -= 1
-        if not self._by_asker[asker]:
-            del self._by_asker[asker]
 
 
 def _nothing(_root: Cid) -> Holding | None:
@@ -155,9 +127,6 @@ class Sending:
         started_s = self._serving.clock.monotonic_s()
         answer = self._answer
         bill = self._refusal() or await self._bill()
-        asker = self._request.channel if isinstance(bill, Bill) and self._request.channel else self._serving.peer
-        if not isinstance(bill, Refusal) and not self._serving.gate.enter(asker):
-            bill = Refusal("busy", "")
         if isinstance(bill, Refusal):
             await self._serving.say(self._stream, bill)
             self._told(bill.reason, started_s)
@@ -168,7 +137,6 @@ class Sending:
             answer.reason = "aborted"
             raise
         finally:
-            self._serving.gate.leave(asker)
             self._told(answer.reason, started_s)
 
     def _refusal(self) -> Refusal | None:
@@ -195,7 +163,34 @@ class Sending:
         async with AsyncExitStack() as stack:
             tab = None if bill is None else stack.enter_context(bill.open_tab())
             await self._serving.say(self._stream, Offer(PRICE_FREE) if bill is None else bill.offer)
+            asker = self._serving.peer if bill is None or self._request.channel is None else self._request.channel
+            if not await self._admitted(asker):
+                await self._end(End("busy", "too many answers are under way"))
+                return
+            stack.callback(self._serving.gate.leave, asker)
             await self._send(bill, tab, stack)
+
+    async def _admitted(self, asker: bytes) -> bool:
+        """Whether there is a place to answer, in its turn. Who waits for it hears so now and then."""
+        gate = self._serving.gate
+        if gate.enter(asker):
+            return True
+        turn = gate.stand_in_line(asker)
+        if turn is None:
+            return False
+        is_mine = False
+        try:
+            for _ in range(TURN_WAITS_MAX):
+                if not turn.done():
+                    await self._serving.say(self._stream, Wait())
+                    await asyncio.wait([turn], timeout=WAIT_AGAIN_S)
+                is_mine = turn.done()
+                if is_mine:
+                    break
+            return is_mine
+        finally:
+            if not is_mine:
+                gate.give_up(asker, turn)
 
     async def _send(self, bill: Bill | None, tab: Tab | None, stack: AsyncExitStack) -> None:
         """Write piece after piece; the next one is read from the disk meanwhile."""

@@ -4,7 +4,7 @@ One task per stream, under the connection's TaskGroup. Whatever goes wrong on a 
 request that does not parse gets a typed end, a reader that takes nothing is cut off, one that is gone is forgotten.
 
 Bounds: STREAMS_MAX answers at a time per connection (more wait in the transport), ANSWERS_MAX per node where its
-connections share a ServeGate (more are told that the node is busy), and two pieces in memory per answer: the one that
+connections share a ServeGate (more stand in line), and two pieces in memory per answer: the one that
 is being written and the one that is read ahead.
 """
 
@@ -26,7 +26,8 @@ from nearcast.delivery.messages import (
     holdings_fields,
     parse_request,
 )
-from nearcast.delivery.sending import SLOW_READER_S, Relaying, Sending, ServeGate, ServePolicy, Serving
+from nearcast.delivery.sending import SLOW_READER_S, Relaying, Sending, ServePolicy, Serving
+from nearcast.delivery.serve_gate import ServeGate
 from nearcast.errors import ChangedError, RemoteError, StoreError, UnavailableError
 from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
