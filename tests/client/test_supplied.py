@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import pytest
-from tests.delivery.world import Reader, file_dag, keep_file, keep_tree, noise, run, world
+from tests.delivery.paid_world import buyer, seller
+from tests.delivery.world import Reader, file_dag, keep_file, keep_leaf, keep_tree, noise, run, world
 
 from nearcast.client.supplied import fetch_supplied
 from nearcast.content.reader import read_range
 from nearcast.delivery.events import FetchReport, Wanted
 from nearcast.delivery.source import Source
 from nearcast.errors import NearcastError, NotFoundError, RefusedError, UnavailableError
+from nearcast.payments.credit import whole_units
 
 FILM = noise(3 << 20)
 NOBODY = RefusedError("nobody gives it for free")
@@ -93,5 +95,33 @@ def test_for_a_path_that_the_content_does_not_have_nobody_else_is_asked(tmp_path
             with pytest.raises(NotFoundError):
                 await fetch(reader, Wanted(root, "no/such/path"), supply)
             assert not supply.asked
+
+    run(main())
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_the_report_has_what_was_paid_before_the_last_ones_were_asked(tmp_path: Path, stays: bool) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            who, first, second = buyer(place), seller(place, "first"), seller(place, "second")
+            for node in (first, second):
+                node.open_channel(who.payer)
+            dag = keep_file(second.peer.store, FILM)
+            with first.peer.store.batch() as batch:
+                for cid, data in dag.nodes:
+                    batch.put_block(cid, data)
+            keep_leaf(first.peer.store, FILM[: 1 << 20])
+            source = who.source(first, dag.root)
+            supply = FakeSupply([source], *([source] if stays else []), who.source(second, dag.root))
+            report = await fetch(who.reader, Wanted(dag.root), supply)
+            assert supply.asked == 1 + stays
+            await who.channel.settle()
+            assert whole_units(sum(report.paid_parts_by_source.values())) == who.spent.signed_units(who.payer.channel)
+            assert sum(report.paid_parts_by_source.values()) == who.channel.account.verified_parts
+            assert set(report.paid_bytes_by_source) == {first.peer.name, second.peer.name}
+            assert all(report.paid_bytes_by_source.values())
+            assert report.paid_bytes_by_source == report.bytes_by_source
+            assert report.bytes_verified == sum(map(len, [FILM, *(data for _, data in dag.nodes)]))
+            assert report.reused_bytes == 0
 
     run(main())

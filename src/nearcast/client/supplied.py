@@ -27,7 +27,8 @@ async def fetch_supplied(
     fetcher: Fetcher, store: Store, wanted: Wanted, supply: Supplying, on_event: Callable[[FetchEvent], None]
 ) -> FetchReport:
     """As Fetcher.fetch, which starts again with the next sources where it failed with the ones before: what has arrived
-    is here, and is not fetched again. The report names all who failed or lied."""
+    is here, and is not fetched again. The report has what all of them brought and were paid, and who failed or lied."""
+    report = FetchReport(wanted.root)
     failed: dict[str, SourceFailed] = {}
 
     def told(event: FetchEvent) -> None:
@@ -39,7 +40,7 @@ async def fetch_supplied(
     is_anybody = bool(sources)
     while True:
         try:
-            report = await fetcher.fetch(wanted, sources, told)
+            await fetcher.fetch(wanted, sources, told, report)
         except (StoreError, IntegrityError, LimitError):
             raise
         except NearcastError as error:

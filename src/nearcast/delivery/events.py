@@ -83,7 +83,8 @@ class FetchReport:
     `reused_bytes` what was found in the store under another name or from an earlier try.
 
     `paid_bytes_by_source` and `paid_parts_by_source` (2^30 parts to a unit, payments/credit.py) have the paid sources
-    only; what came twice from them was paid, too.
+    only; what came twice from them was paid, too. Where one group of sources was tried after the other, all of it
+    counts over all tries; `liars` and `failed` are those of the last one.
     """
 
     target: Cid
@@ -100,3 +101,8 @@ class FetchReport:
     def count(self, source: str, size_bytes: int) -> None:
         self.bytes_verified += size_bytes
         self.bytes_by_source[source] = self.bytes_by_source.get(source, 0) + size_bytes
+
+    def count_paid(self, source: str, size_bytes: int, parts: int) -> None:
+        """What was paid to a source, beside what is counted of it already."""
+        self.paid_bytes_by_source[source] = self.paid_bytes_by_source.get(source, 0) + size_bytes
+        self.paid_parts_by_source[source] = self.paid_parts_by_source.get(source, 0) + parts

@@ -56,14 +56,21 @@ class Fetcher:
             roster.join(source)
 
     async def fetch(
-        self, wanted: Wanted, sources: Sequence[Source], on_event: Callable[[FetchEvent], None]
+        self,
+        wanted: Wanted,
+        sources: Sequence[Source],
+        on_event: Callable[[FetchEvent], None],
+        report: FetchReport | None = None,
     ) -> FetchReport:
         """Bring what is wanted into the store; `on_event` is called in the loop and must be quick.
+
+        `report`: of tries before this one, which failed; this one is added to it, also when it fails.
 
         Raises NotFoundError (every source says that it does not have it, or the content has no such path),
         UnavailableError (naming each source and why it could not), IntegrityError or LimitError (the content itself is
         broken), StoreError. However it ends, what was verified is kept.
         """
+        report = report or FetchReport(wanted.root)
         roster = Roster(wanted.root, self._liars, self._paces, on_event)
         for source in sources:
             roster.join(source)
@@ -72,8 +79,8 @@ class Fetcher:
         try:
             with self._kept(wanted):
                 try:
-                    download = _Download(self._store, self._clock, wanted, roster, landing, on_event)
-                    report = await download.run()
+                    download = _Download(self._store, self._clock, wanted, roster, landing, on_event, report)
+                    await download.run()
                 finally:
                     await landing.close()
         except ContentFaultError as fault:
@@ -105,6 +112,7 @@ class _Download:
         roster: Roster,
         landing: Landing,
         on_event: Callable[[FetchEvent], None],
+        report: FetchReport,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -113,22 +121,30 @@ class _Download:
         self._landing = landing
         self._on_event = on_event
         self._file_nodes = FileNodes(store)
-        self._report = FetchReport(wanted.root)
+        self._report = report
 
-    async def run(self) -> FetchReport:
+    async def run(self) -> None:
+        report = self._report
         started_s = self._clock.monotonic_s()
+        earlier_bytes = report.bytes_verified
+        report.reused_bytes = 0
+        try:
+            await self._run()
+        finally:
+            report.duration_s += self._clock.monotonic_s() - started_s
+            report.reused_bytes = max(0, report.reused_bytes - earlier_bytes)  # what tries before this one brought
+            for name, purchase in self._roster.paid.items():
+                size_bytes, parts = purchase.take_paid()
+                report.count_paid(name, size_bytes, parts)
+            report.liars = tuple(self._roster.liars)
+            report.failed = {name: error.message for name, error in self._roster.failed.items()}
+
+    async def _run(self) -> None:
         root = self._wanted.root
         if root.codec == RAW and not self._wanted.path and not self._any_gives_nodes():
             await self._leaves([WalkedFile(root, 0)], is_file=True, inline=None)
         else:
             await self._dag()
-        self._report.duration_s = self._clock.monotonic_s() - started_s
-        for name, purchase in self._roster.paid.items():
-            self._report.paid_bytes_by_source[name] = purchase.paid_bytes
-            self._report.paid_parts_by_source[name] = purchase.paid_parts
-        self._report.liars = tuple(self._roster.liars)
-        self._report.failed = {name: error.message for name, error in self._roster.failed.items()}
-        return self._report
 
     def _any_gives_nodes(self) -> bool:
         return any(source.gives_nodes for source in self._roster.active.values())

@@ -15,7 +15,8 @@ from nearcast.payments.paying import Paying as Channel
 class Purchase:
     """Of the source called `source`. `on_event` is told when it is paid for the first time.
 
-    `paid_bytes` and `paid_parts` (2^30 to a unit) count what was verified and is paid for, sooner or later.
+    `paid_bytes` and `paid_parts` (2^30 to a unit) count what was verified and is paid for, sooner or later, and stands
+    in no report yet.
     """
 
     def __init__(self, channel: Channel, source: str) -> None:
@@ -61,6 +62,12 @@ class Purchase:
             self.channel.verified(size_bytes, price_units_per_gib)
             self.paid_bytes += size_bytes
             self.paid_parts += parts_of(size_bytes, price_units_per_gib)
+
+    def take_paid(self) -> tuple[int, int]:
+        """The bytes and the parts that are paid and that nobody has taken into a report yet."""
+        taken = self.paid_bytes, self.paid_parts
+        self.paid_bytes = self.paid_parts = 0
+        return taken
 
     def expect_inline(self, price_units_per_gib: int) -> None:
         """Leaves may follow these nodes; their price is that of the nodes."""
