@@ -1,6 +1,7 @@
 """Everything below /ipfs/: which thing a path means, and which answer it gets.
 
-Whom the node fetches for is decided here. For everybody else, what is not here is a 404 at once.
+Whom the node fetches for is decided here. For everybody else, what is not here is a 404 at once. So it is for strangers
+where content is sold: to fetch may cost this node money, and whoever asks has not paid yet.
 """
 
 import asyncio
@@ -79,7 +80,8 @@ class Contents:
         """Whether the node fetches this for this client; what it has behind it, for everybody."""
         if request.header("cache-control") == "only-if-cached":
             return False
-        is_trusted = self._fetch == "always" or (self._fetch == "local" and request.is_local)
+        may_cost = request.is_local or self._payments is None  # it may spend this node's money
+        is_trusted = may_cost and (self._fetch == "always" or (self._fetch == "local" and request.is_local))
         return is_trusted or self._client.has_behind(cid)
 
     def name_of(self, request: Request) -> str:

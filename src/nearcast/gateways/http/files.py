@@ -6,7 +6,7 @@ from pathlib import Path
 from nearcast.client import Client
 from nearcast.content.cid import Cid
 from nearcast.content.nodes import FileNode, RawLeaf
-from nearcast.errors import IntegrityError
+from nearcast.errors import IntegrityError, NotFoundError
 from nearcast.gateways.http.conditions import none_match, range_applies
 from nearcast.gateways.http.content_types import SNIFF_BYTES, content_type, needs_sniffing
 from nearcast.gateways.http.headers import Headers, content_headers, disposition, not_modified, roots
@@ -70,6 +70,8 @@ async def file_body(client: Client, file: File, start: int, end: int, *, fetch: 
         return await _read(client, file.cid, start, end, fetch=fetch)
     extent = client.extent(file.cid)
     if extent is None:
+        if not (fetch or range_is_here(client, file.cid, start, end)):
+            raise NotFoundError(f"bytes {start}-{end} of {file.cid} are not on this node")
         return StreamBody(client.read(file.cid, start, end, fetch=fetch), end - start)
     start, end = extent.offset + start, extent.offset + end
     if in_place_path(client, file.cid) is None:
@@ -102,6 +104,15 @@ def bytes_are_here(client: Client, file: File) -> bool:
         return stat is not None and stat.complete
     table = client.store.leaf_table(file.cid)
     return table is not None and client.store.available_leaves(file.cid) == [(0, len(table))]
+
+
+def range_is_here(client: Client, cid: Cid, start: int, end: int) -> bool:
+    """Whether so much of a file that has only partly arrived is here; True for one that lies here in blocks."""
+    table = client.store.leaf_table(cid)
+    if table is None:
+        return True
+    first, count = table.covering(start, end)
+    return any(at <= first and first + count <= at + have for at, have in client.store.available_leaves(cid))
 
 
 async def _headers(client: Client, request: Request, file: File, *, fetch: bool, hit: bool) -> Headers:
