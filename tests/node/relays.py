@@ -93,6 +93,7 @@ class Net:
         config: PaymentsConfig | None = None,
         linger_s: float = LINGER_S,
         charging: Charging | None = FRIENDS,
+        listed: Callable[[Cid], bool] | None = None,
     ) -> RelayNode:
         folder = self._folder / name
         folder.mkdir()
@@ -106,7 +107,7 @@ class Net:
         finder = Finder(peers, pool, clock, expects_lan=False)
         client = Client(store, Fetcher(store, clock, telemetry), finder, on_event=lambda _: None)
         await self._stack.enter_async_context(client)
-        relay = Relay(finder, store, clock, telemetry, config or PaymentsConfig(), linger_s=linger_s)
+        relay = Relay(finder, store, clock, telemetry, config or PaymentsConfig(), listed=listed, linger_s=linger_s)
         await self._stack.enter_async_context(relay)
         node = RelayNode(name, store, endpoint, pool, peers, client, relay, telemetry)
         telemetry.listen(lambda event, fields: node.served.append(fields) if event == "served" else None)

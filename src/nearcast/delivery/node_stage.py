@@ -23,7 +23,7 @@ from nearcast.delivery.landing import HASH_INLINE_BYTES_MAX, Landing
 from nearcast.delivery.roster import Roster
 from nearcast.delivery.session import NodeWalk
 from nearcast.delivery.source import NodesWanted, Source
-from nearcast.errors import NearcastError, NotFoundError, RemoteError, StoreError
+from nearcast.errors import NearcastError, NotFoundError, RefusedError, RemoteError, StoreError
 from nearcast.tasks import in_thread, leading_error
 
 PAID_STAGGER_S = 0.5  # what two paid sources send is paid twice; guess: longer than a good one takes to begin
@@ -55,7 +55,9 @@ class NodeStage:
         file_nodes: FileNodes,
         report: FetchReport,
         on_node: Callable[[str, Cid, Node], None],
+        listed: Callable[[Cid], bool] | None = None,
     ) -> None:
+        """`listed`: the walk ends before such a block, with RefusedError."""
         self._walk = walk
         self._want = want
         self._roster = roster
@@ -63,6 +65,7 @@ class NodeStage:
         self._file_nodes = file_nodes
         self._report = report
         self._on_node = on_node
+        self._listed = listed
         self._winner: Source | None = None
         self._racing: dict[str, asyncio.Task[None]] = {}
         self._lacking: dict[str, NearcastError] = {}
@@ -79,6 +82,7 @@ class NodeStage:
 
         Raises NotFoundError or UnavailableError when no source is left, ContentFaultError, StoreError.
         """
+        self._heed_list()
         try:
             async with asyncio.TaskGroup() as group:
                 while self._walk.expected is not None or self._winner is not None:
@@ -160,6 +164,7 @@ class NodeStage:
         if expected is None:
             self._take_inline(source, data)
             return False
+        self._heed_list()
         await _check(expected, data)
         if self._winner is None:
             self._winner = source
@@ -178,6 +183,11 @@ class NodeStage:
         for cid, block in self._file_nodes.loose():
             await self._landing.put_block(cid, block)
         return True
+
+    def _heed_list(self) -> None:
+        expected = self._walk.expected
+        if expected is not None and self._listed is not None and self._listed(expected):
+            raise ContentFaultError(RefusedError(f"{expected} is on the blacklist"))
 
     async def _take_late(self, source: Source, number: int, data: bytes) -> bool:
         """From a source that lost the race a moment ago. Only one that is paid is still listened to."""

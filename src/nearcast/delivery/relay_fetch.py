@@ -12,12 +12,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import islice
 from typing import Final
 
 from nearcast.clock import Clock
 from nearcast.content.blocks import GetBlock, MissingBlockError
-from nearcast.content.cid import RAW, Cid
+from nearcast.content.cid import RAW, Cid, raw_cid
 from nearcast.content.dag import FileDag
 from nearcast.content.nodes import Node
 from nearcast.content.store import Store
@@ -32,7 +33,7 @@ from nearcast.delivery.relay_layout import Leaf, RelayLayouts, following, is_her
 from nearcast.delivery.relay_sources import Memory, RelaySources, Supplier
 from nearcast.delivery.session import NodeWalk, WalkedFile
 from nearcast.delivery.source import NodesWanted
-from nearcast.errors import NearcastError, NotFoundError, UnavailableError
+from nearcast.errors import NearcastError, NotFoundError, RefusedError, UnavailableError
 from nearcast.tasks import Pulse, in_thread
 
 TRIES_MAX: Final = 3  # for a leaf that was brought and is gone again; guess: only a far too small quota does that
@@ -62,8 +63,10 @@ class RelayFetch:
         tasks: asyncio.TaskGroup,
         on_event: Callable[[FetchEvent], None],
         going: Sequence[asyncio.Event] = (),
+        listed: Callable[[Cid], bool] | None = None,
     ) -> None:
-        """`going`: set when copies of earlier fetches, which are being dropped just now, are gone."""
+        """`going`: set when copies of earlier fetches, which are being dropped just now, are gone. `listed`: what is
+        never brought, wherever below the root it stands; None where there is no list."""
         self.root = root
         self.report = FetchReport(root)
         self.parts: set[Cid] = {root.v1}  # it, and the files that were seen below it: whoever has it, has them
@@ -73,10 +76,11 @@ class RelayFetch:
         self._tasks = tasks
         self._on_event = on_event
         self._going = going
+        self._listed = listed
         self._is_closed = False
         self._sources = RelaySources(root, supplier, memory, on_event)
         self._landing = Landing(store, clock, bulk=False)  # it is read again at once: from the page cache
-        self._layouts = RelayLayouts(store)
+        self._layouts = RelayLayouts(store, listed)
         self._walking = asyncio.Lock()
         self._under_way: dict[Leaf, _Run] = {}
         self._runs: set[_Run] = set()
@@ -129,6 +133,8 @@ class RelayFetch:
         """As UpstreamSession.leaf."""
         await self._gone()
         leaf = leaf_of(cid, index)
+        if self._listed is not None and self._listed(cid):
+            raise RefusedError(f"{cid} is on the blacklist")
         for _ in range(TRIES_MAX):
             if await in_thread(is_here, self._store, leaf):
                 return
@@ -209,10 +215,10 @@ class RelayFetch:
         stages: list[NodeStage] = []
 
         async def attempt() -> None:
-            stages.append(
-                NodeStage(walk, want, self._sources.roster, self._landing, held, self.report, self._node_came)
-            )
-            await stages[-1].run()
+            roster, report = self._sources.roster, self.report
+            stage = NodeStage(walk, want, roster, self._landing, held, report, self._node_came, self._listed)
+            stages.append(stage)
+            await stage.run()
 
         await self._sources.persist(attempt)
         await self._keep(walk, held, stages)
@@ -228,8 +234,9 @@ class RelayFetch:
         await self._landing.flush_batch()
         opened: set[Cid] = set()
         for stage in stages:
-            if stage.inline:
-                opened |= await self._take_inline(walk, held, stage.inline)
+            inline = await in_thread(_without_listed, stage.inline, self._listed)
+            if inline:
+                opened |= await self._take_inline(walk, held, inline)
         for dag in dags:
             if dag.root not in opened:
                 await self._landing.begin(dag)
@@ -278,6 +285,20 @@ class RelaySession:
 
 def _files_in_one_piece(store: Store, get: GetBlock, files: Iterable[WalkedFile]) -> list[FileDag]:
     return [dag for file in files if (dag := file_in_one_piece(store, get, file.cid)) is not None]
+
+
+def _without_listed(
+    inline: Mapping[str, list[bytes]], listed: Callable[[Cid], bool] | None
+) -> Mapping[str, list[bytes]]:
+    """The leaves that came along and may be kept, by source."""
+    if listed is None:
+        return inline
+    kept: dict[str, list[bytes]] = {}
+    for source, blocks in inline.items():
+        allowed = [data for data in blocks if not listed(raw_cid(sha256(data).digest()))]
+        if allowed:
+            kept[source] = allowed
+    return kept
 
 
 def _walk_here(walk: NodeWalk, get: GetBlock) -> bool:

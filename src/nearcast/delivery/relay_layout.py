@@ -3,7 +3,7 @@
 Plain synchronous code; what reads the store runs in a thread.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
 from typing import Final, TypeAlias
 
@@ -51,8 +51,10 @@ def _from(request: FetchRequest, cid: Cid, index: int) -> Iterator[Leaf]:
 class RelayLayouts:
     """Lays out what is missing of one root. May be used by several threads at a time."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, listed: Callable[[Cid], bool] | None = None) -> None:
+        """`listed`: such leaves are left out."""
         self._store = store
+        self._listed = listed
         self._dags: dict[Cid, FileDag | None] = {}  # of a large file it takes a second to make
 
     def lay_out(self, leaves: Iterable[Leaf]) -> Layout:
@@ -64,13 +66,17 @@ class RelayLayouts:
         for cid, group in groupby(leaves, key=lambda leaf: leaf[0]):
             indices = [index for _, index in group]
             if cid.codec == RAW:
-                if 0 in indices and not self._store.has(cid):
+                if 0 in indices and not self._store.has(cid) and not self._is_listed(cid):
                     layout.add(cid, None, 0, 1)
                 continue
             dag = self._dag(cid)
             if dag is not None:
-                self._add(layout, dag, [index for index in indices if index < len(dag.leaves)])
+                inside = [index for index in indices if index < len(dag.leaves)]
+                self._add(layout, dag, [index for index in inside if not self._is_listed(dag.leaves.cid(index))])
         return layout
+
+    def _is_listed(self, cid: Cid) -> bool:
+        return self._listed is not None and self._listed(cid)
 
     def _dag(self, cid: Cid) -> FileDag | None:
         if cid not in self._dags:

@@ -122,7 +122,8 @@ async def _assembled(
     relay = None
     if not is_command:
         spend = None if money is None else money.spend
-        relaying = Relay(finder, store, clock, telemetry, config.payments, spend=spend)
+        listed = None if money is None or money.earning is None else money.earning.is_listed
+        relaying = Relay(finder, store, clock, telemetry, config.payments, spend=spend, listed=listed)
         relay = await stack.enter_async_context(relaying)
     if money is not None:
         client.spend = money.spend

@@ -114,11 +114,12 @@ class Relayed:
         memory: Memory,
         tasks: asyncio.TaskGroup,
         going: Sequence[asyncio.Event],
+        listed: Callable[[Cid], bool] | None,
     ) -> None:
         self._store = store
         self._telemetry = telemetry
         self._upstreams = upstreams
-        self._fetch = RelayFetch(root, store, clock, upstreams, memory, tasks, self._told, going)
+        self._fetch = RelayFetch(root, store, clock, upstreams, memory, tasks, self._told, going, listed)
         self._changed = asyncio.Event()
         self.is_closing = False
         self.gone = asyncio.Event()  # set when its copy, if it is not kept, is dropped

@@ -10,7 +10,7 @@ that is pinned.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self
@@ -44,7 +44,8 @@ must not make others miss them."""
 class Relay:
     """Upstream of delivery/upstream.py. Use as an async context manager: it owns what it fetches.
 
-    `spend`: what it may pay with; None: it brings only what others give for free.
+    `spend`: what it may pay with; None: it brings only what others give for free. `listed`: what is never brought, also
+    below a root that is not listed itself; None where there is no list.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Relay:
         config: PaymentsConfig,
         *,
         spend: Spend | None = None,
+        listed: Callable[[Cid], bool] | None = None,
         linger_s: float = LINGER_S,
     ) -> None:
         self._finder = finder
@@ -64,6 +66,7 @@ class Relay:
         self._telemetry = telemetry
         self._config = config
         self._spend = spend
+        self._listed = listed
         self._linger_s = linger_s
         self._memory = Memory()
         self._looks: Looks[Found] = Looks()
@@ -115,7 +118,17 @@ class Relay:
         self._make_room()
         upstreams = self._upstreams(root, trail, price)
         going = [each.gone for each in self._relayed if each.is_closing]
-        relayed = Relayed(root, self._store, self._clock, self._telemetry, upstreams, self._memory, self._tasks, going)
+        relayed = Relayed(
+            root,
+            self._store,
+            self._clock,
+            self._telemetry,
+            upstreams,
+            self._memory,
+            self._tasks,
+            going,
+            self._listed,
+        )
         task = self._tasks.create_task(relayed.run(self._linger_s, keeps=self._config.keep_relayed))
         self._relayed[relayed] = task
 
