@@ -30,7 +30,7 @@ class Larder:
         self.contents: dict[Cid, bytes] = {}
         self.asked: list[object] = []
 
-    async def can_bring(self, root: Cid, trail: Trail, price: int) -> Holding | None:
+    async def can_bring(self, root: Cid, trail: Trail, price: int, asker: bytes) -> Holding | None:
         self.asked.append(("can", price))
         return Holding("relay", len(self.contents[root])) if root in self.contents else None
 

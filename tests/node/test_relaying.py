@@ -205,7 +205,9 @@ def test_after_a_failure_those_who_have_it_are_looked_for_again(tmp_path: Path) 
         async with net(tmp_path) as place:
             reader, relay, origin = await place.line("reader", "relay", "origin")
             root = keep_file(origin.store, FILM).root
-            await relay.relay.can_bring(root, reader.client._finder.begin_trail(), 0)  # the relay remembers the origin
+            await relay.relay.can_bring(
+                root, reader.client._finder.begin_trail(), 0, b"r"
+            )  # the relay remembers the origin
             await origin.die()
             with pytest.raises(NearcastError):
                 await reader.get(root)

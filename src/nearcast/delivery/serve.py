@@ -161,7 +161,7 @@ class _Answering:
         async def ask(root: Cid, holding: Holding) -> Holding:
             if holding.state != "none":
                 return holding
-            found = await relaying.upstream.can_bring(root, trail, price)
+            found = await relaying.upstream.can_bring(root, trail, price, self._serving.peer)
             return holding if found is None else replace(found, price=price)
 
         async with asyncio.TaskGroup() as group:

@@ -36,9 +36,10 @@ class UpstreamSession(Protocol):
 
 
 class Upstream(Protocol):
-    async def can_bring(self, root: Cid, trail: Trail, price: int) -> Holding | None:
+    async def can_bring(self, root: Cid, trail: Trail, price: int, asker: bytes) -> Holding | None:
         """A holding of state "relay" when others give `root` at a price that is worth it; None when not, or when that
-        cannot be told in time. Never raises for anything that others do."""
+        cannot be told in time. Never raises for anything that others do. `asker`: the endpoint id of whoever asks, who
+        gets no more than a share of what this node can ask others at a time."""
 
     def session(
         self, request: FetchRequest, trail: Trail, price: int, backer: Backer | None = None

@@ -10,8 +10,10 @@ that is pinned.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -33,6 +35,7 @@ from nearcast.telemetry import Telemetry
 
 LINGER_S: Final = 15.0  # as long as a look is remembered
 LOOKS_MAX: Final = 32  # at a time; guess: with FAN_OUT 256 questions under way, for strangers who may ask for nonsense
+LOOKS_SHARE: Final = LOOKS_MAX // 4  # for one who asks: a single probe may name more roots than LOOKS_MAX
 RELAYED_MAX: Final = 256  # roots under way, lingering ones counted; guess: twice the answers a node gives at a time
 
 
@@ -71,6 +74,7 @@ class Relay:
         self._memory = Memory()
         self._looks: Looks[Found] = Looks()
         self._looking: dict[tuple[Cid, _Reach], asyncio.Task[Found | None]] = {}
+        self._lookers: Counter[bytes] = Counter()  # looks under way, by whoever asked for them
         self._relayed: dict[Relayed, asyncio.Task[None]] = {}
         self._tasks = asyncio.TaskGroup()
 
@@ -85,9 +89,9 @@ class Relay:
             task.cancel()
         await self._tasks.__aexit__(kind, error, traceback)
 
-    async def can_bring(self, root: Cid, trail: Trail, price: int) -> Holding | None:
+    async def can_bring(self, root: Cid, trail: Trail, price: int, asker: bytes) -> Holding | None:
         """As Upstream says."""
-        upstreams = self._upstreams(root, trail, price)
+        upstreams = self._upstreams(root, trail, price, asker)
         try:
             async with asyncio.timeout(look_s(trail)):
                 found = await upstreams.look()
@@ -145,7 +149,7 @@ class Relay:
             if relayed.is_idle:
                 task.cancel()
 
-    def _upstreams(self, root: Cid, trail: Trail, price: int) -> Upstreams:
+    def _upstreams(self, root: Cid, trail: Trail, price: int, asker: bytes | None = None) -> Upstreams:
         return Upstreams(
             root,
             trail,
@@ -153,7 +157,7 @@ class Relay:
             self._finder.pool,
             self._spend,
             self._memory,
-            self._look,
+            partial(self._look, asker=asker),
             self._finder.own,
         )
 
@@ -162,8 +166,11 @@ class Relay:
             return 0
         return upstream_max_price(price, self._spend.max_price_units_per_gib, at_loss=self._config.relay_at_loss)
 
-    async def _look(self, root: Cid, trail: Trail) -> Found | None:
-        """Whoever of the peers has it or brings it; None: nobody, as far as was found in time."""
+    async def _look(self, root: Cid, trail: Trail, asker: bytes | None) -> Found | None:
+        """Whoever of the peers has it or brings it; None: nobody, as far as was found in time.
+
+        `asker`: who asks for a look and no more; None: for an answer that is being given.
+        """
         reach = self._reach(root, trail)
         is_known, found = self._looks.recall(root, reach, self._clock.monotonic_s())
         if is_known:
@@ -171,13 +178,22 @@ class Relay:
         key = (root.v1, reach)
         looking = self._looking.get(key)
         if looking is None:
-            if len(self._looking) >= LOOKS_MAX:
+            if len(self._looking) >= LOOKS_MAX or (asker is not None and self._lookers[asker] >= LOOKS_SHARE):
                 self._telemetry.count("looks_refused")
                 return None
             looking = self._looking[key] = self._tasks.create_task(self._look_around(root, trail, reach))
-            looking.add_done_callback(lambda _: self._looking.pop(key, None))
+            looking.add_done_callback(lambda _: self._looked(key, asker))
+            if asker is not None:
+                self._lookers[asker] += 1
         await asyncio.wait([looking])  # it goes on for others when this one is cancelled
         return None if looking.cancelled() else looking.result()
+
+    def _looked(self, key: tuple[Cid, _Reach], asker: bytes | None) -> None:
+        self._looking.pop(key, None)
+        if asker is not None:
+            self._lookers[asker] -= 1
+            if not self._lookers[asker]:
+                del self._lookers[asker]
 
     def _reach(self, root: Cid, trail: Trail) -> _Reach:
         return trail.hops, self._finder.passed(root, trail, FAN_OUT)
