@@ -66,7 +66,7 @@ def measured(
     with ExitStack() as stack:
         world = stack.enter_context(paid_world(folder / "world"))
         reader = Reader(folder / "reader", hosts[1].prefix if hosts else ())
-        origin, relay = world.operator("origin"), world.operator("relay")
+        origin, relay = world.operator("origin", price="0.5"), world.operator("relay")
         for node, host in zip((origin, relay), hosts or (), strict=False):
             stack.enter_context(chain_near(host, world.chain.port))
             node.program, node.host = (*host.prefix, *COMMAND), host.address

@@ -36,7 +36,8 @@ EPOCH_RUNS = 25
 FINISH_S = 90.0  # gets are repeated so long until one succeeds; one that waits for a dead relay does so for 34 s
 PAUSE_S = 0.5  # between them
 SIZE_BYTES_MIN, SIZE_BYTES_MAX = 4 << 20, 24 << 20
-PRICE_UNITS = 1_000_000  # per GiB, of both nodes: world.PRICE_USDC
+PRICE_USDC = {"origin": "0.5", "cache": "1"}  # a relay pays less than it asks
+PRICE_UNITS = {"origin": 500_000, "cache": 1_000_000}  # the same per GiB
 BLOCK_BYTES = 1 << 20  # one leaf: the last one may pass the window
 VICTIMS = ("client", "cache", "origin", "chain")
 DAY_S = 86_400
@@ -86,7 +87,10 @@ class Kills:
         self.failures: list[str] = []  # what the gets of this run said that did not succeed
         self.is_telling = is_telling
         poll = {"NEARCAST_PAYMENTS_POLL_S": "1"}
-        self.origin, self.cache = together(lambda: world.operator("origin"), lambda: world.operator("cache"))
+        self.origin, self.cache = together(
+            lambda: world.operator("origin", price=PRICE_USDC["origin"]),
+            lambda: world.operator("cache", price=PRICE_USDC["cache"]),
+        )
         for node in (self.origin, self.cache):
             node.environment |= poll
         self.origin.up()
@@ -218,20 +222,23 @@ class Kills:
             raise BrokenError("; ".join(found))
         for payer, payee in ((self.client, self.cache), (self.cache, self.origin)):
             self._check_sale(thing, payer, payee)
-        for loss in (*losses(self.cache, PRICE_UNITS), *losses(self.origin, PRICE_UNITS)):
-            if loss.unpaid_parts > loss.window_parts + parts_of(BLOCK_BYTES, PRICE_UNITS):
-                raise BrokenError(f"{loss.node} is short of {units(loss.unpaid_parts)} units, more than its window")
+        for node in (self.cache, self.origin):
+            price = PRICE_UNITS[node.name]
+            for loss in losses(node, price):
+                if loss.unpaid_parts > loss.window_parts + parts_of(BLOCK_BYTES, price):
+                    raise BrokenError(f"{loss.node} is short of {units(loss.unpaid_parts)} units, more than its window")
 
     def _check_sale(self, thing: Object, payer: Member, payee: PaidNode) -> None:
         """One object, from one payee to one payer: what was paid is no more than the bytes cost, and nearly as much."""
+        price = PRICE_UNITS[payee.name]
         paid = [row for row in spent_book(payer).rows if row.root == thing.cid]
         sold = [row for row in earned_book(payee).rows if row.root == thing.cid]
         paid_parts, paid_bytes = sum(row.parts for row in paid), sum(row.size_bytes for row in paid)
-        if paid_parts > parts_of(paid_bytes, PRICE_UNITS):
+        if paid_parts > parts_of(paid_bytes, price):
             raise BrokenError(f"{payer.name} promised {paid_parts} parts for {paid_bytes} bytes")
-        delivered_parts = parts_of(sum(row.size_bytes for row in sold), PRICE_UNITS)
-        window_parts = max([loss.window_parts for loss in losses(payee, PRICE_UNITS)], default=0)
-        if delivered_parts - paid_parts > window_parts + parts_of(BLOCK_BYTES, PRICE_UNITS):
+        delivered_parts = parts_of(sum(row.size_bytes for row in sold), price)
+        window_parts = max([loss.window_parts for loss in losses(payee, price)], default=0)
+        if delivered_parts - paid_parts > window_parts + parts_of(BLOCK_BYTES, price):
             raise BrokenError(
                 f"{payee.name} delivered {units(delivered_parts)} units' worth and got {units(paid_parts)}"
             )
