@@ -69,7 +69,7 @@ class PaymentsConfig:
     deposit: int = 1_000_000  # into a new channel; what is not used can be withdrawn
     free_peers: tuple[str, ...] = ()  # endpoint ids that are served for free by a node that has a price
     relay: bool = True  # fetch what is asked for and not here from others, for whoever pays
-    relay_at_loss: bool = False  # even where others ask more than this node does
+    relay_at_loss: bool = False  # even where others ask more than 7/8 of what this node does (delivery/relay.py)
     keep_relayed: bool = True  # as cached content; false: dropped when nobody reads it any more
     claim_threshold: int = 1_000_000  # claim when so much is pending, and the gas is at most a tenth of it
     usdc_per_eth: int = 3_000_000_000  # to weigh gas against earnings; guess, nobody is asked
