@@ -1,17 +1,28 @@
 """A fetch goes on with the next ones where the first ones failed, and asks nobody in vain."""
 
+import asyncio
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.delivery.paid_world import buyer, seller
-from tests.delivery.world import Reader, file_dag, keep_file, keep_leaf, keep_tree, noise, run, world
+from tests.delivery.world import OFFER, Reader, file_dag, keep_file, keep_leaf, keep_tree, noise, run, world
 
+from nearcast.client.choosing import Offering
+from nearcast.client.finding import Found
 from nearcast.client.supplied import fetch_supplied
+from nearcast.client.supply import Supply
+from nearcast.content.cid import Cid
 from nearcast.content.reader import read_range
 from nearcast.delivery.events import FetchReport, Wanted
+from nearcast.delivery.messages import End, Holding, Wait, answer_fields, parse_request
 from nearcast.delivery.source import Source
+from nearcast.delivery.trail import begin
 from nearcast.errors import NearcastError, NotFoundError, RefusedError, UnavailableError
 from nearcast.payments.credit import whole_units
+from nearcast.transport.base import PeerAddress, Stream
+from nearcast.wire import block_header, encode_message
 
 FILM = noise(3 << 20)
 NOBODY = RefusedError("nobody gives it for free")
@@ -123,5 +134,54 @@ def test_the_report_has_what_was_paid_before_the_last_ones_were_asked(tmp_path: 
             assert report.paid_bytes_by_source == report.bytes_by_source
             assert report.bytes_verified == sum(map(len, [FILM, *(data for _, data in dag.nodes)]))
             assert report.reused_bytes == 0
+
+    run(main())
+
+
+def relaying(reader: Reader, root: Cid, address: PeerAddress) -> Source:
+    """Somebody who says that it can bring it, as the client asks it."""
+    found = Found(root, offerings=[Offering(address, Holding("relay", len(FILM), 0), 0.01)])
+    trail = begin(b"client", os.urandom)
+    (source,) = Supply(reader.pool, found, trail, None, lambda _: None).free()
+    return source
+
+
+@pytest.mark.parametrize("heard", ["", "offer", "wait", "leaf", "leaf, wait"])
+def test_a_relay_that_dies_in_the_middle_is_not_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: str
+) -> None:
+    """Killed, so that it says no goodbye: after these words nothing more comes, whatever it is asked."""
+    monkeypatch.setattr("nearcast.delivery.relay.STALL_S", 0.1)
+    dag = file_dag(FILM)
+    wait, leaf = encode_message(answer_fields(Wait())), FILM[: 1 << 20]
+    last_words = {
+        "": b"",
+        "offer": OFFER,
+        "wait": OFFER + wait,
+        "leaf": OFFER + wait + block_header(len(leaf)) + leaf,
+        "leaf, wait": OFFER + wait + block_header(len(leaf)) + leaf + wait,
+    }[heard]
+    nodes = OFFER + b"".join(block_header(len(data)) + data for _, data in dag.nodes)
+
+    async def dying(stream: Stream, value: Any) -> None:
+        if parse_request(value).want == "nodes":  # type: ignore[union-attr]
+            await stream.send.write(nodes + encode_message(answer_fields(End("done", ""))))
+            await stream.send.finish()
+            return
+        await stream.send.write(last_words)
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            reader, holder = place.reader(), place.peer("holder")
+            keep_file(holder.store, FILM)
+            dead = relaying(reader, dag.root, place.hostile(dying))
+            supply = FakeSupply([dead], relaying(reader, dag.root, holder.address))
+            loop = asyncio.get_running_loop()
+            started_s = loop.time()
+            report = await fetch(reader, Wanted(dag.root), supply)
+            assert loop.time() - started_s < 3
+            assert list(report.failed) == [dead.name]
+            assert b"".join(read_range(reader.store.get_block, dag.root, 0, len(FILM))) == FILM
 
     run(main())

@@ -1,10 +1,12 @@
 """What is missing at a node that can bring it: the answer waits for it, and says so where nobody brings it."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from tests.delivery.hand import hand
 from tests.delivery.paid_world import PRICE, Seller, seller
 from tests.delivery.world import World, file_dag, noise, run, world
@@ -29,6 +31,8 @@ class Larder:
         self.store: Store | None = None
         self.contents: dict[Cid, bytes] = {}
         self.asked: list[object] = []
+        self.way = asyncio.Event()  # what comes from others comes when it is free
+        self.way.set()
 
     async def can_bring(self, root: Cid, trail: Trail, price: int, asker: bytes) -> Holding | None:
         self.asked.append(("can", price))
@@ -52,6 +56,7 @@ class Larder:
 
     async def leaf(self, cid: Cid, index: int) -> None:
         self.asked.append(index)
+        await self.way.wait()
         assert self.store is not None
         content = self.contents[cid]
         if index == 2:
@@ -132,5 +137,29 @@ def test_nobody_is_asked_for_a_stranger_nor_in_a_circle(tmp_path: Path) -> None:
                 answer = await (await one.ask(root=dag.root, want="nodes", trail=spent)).all()
                 assert answer[-1].reason == "missing"
             assert larder.asked == []
+
+    run(main())
+
+
+def test_whoever_waits_for_it_hears_so_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nearcast.delivery.relay.STALL_S", 0.02)
+
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            larder = Larder()
+            node = relay(place, larder, is_free=True)
+            content = CONTENT[: 2 * LEAF_BYTES]
+            dag = file_dag(content)
+            larder.contents[dag.root] = content
+            one = await hand(place, node)
+            trail = begin(b"somebody", os.urandom)
+            larder.way.clear()
+            asking = await one.ask(root=dag.root, spans=(LeafSpan(dag.root, 0, 2),), trail=trail, channel=None)
+            while asking.heard.count(Wait()) < 4:
+                await asking.next()
+            assert asking.content_bytes == 0
+            larder.way.set()
+            assert (await asking.all())[-1] == End("done", "")
+            assert asking.content_bytes == len(content)
 
     run(main())

@@ -291,7 +291,7 @@ def test_who_never_pays_gets_a_window_and_what_is_forgiven_a_channel(tmp_path: P
                 await who.reader.fetcher.fetch(Wanted(dag.root), [source], who.reader.events.append)
             account = node.account(who.payer)
             assert 0 < delivered_parts(account) <= parts_of(WINDOW_BYTES_MIN + FORGIVEN_BYTES + LEAF_BYTES, PRICE)
-            assert node.peer.served[-1]["end"] == "unpaid"
+            assert "unpaid" in [each["end"] for each in node.peer.served], "the others may be stopped because of it"
             assert account.paid_units == 0
 
     run(main())

@@ -10,7 +10,16 @@ from tests.delivery.world import file_dag, noise
 from nearcast.content.cid import raw_cid
 from nearcast.delivery import relay
 from nearcast.delivery.messages import FetchRequest, LeafSpan
-from nearcast.delivery.relay import FOUND_S, NOT_FOUND_S, PATIENCE_S, Looks, look_s, stall_s, upstream_max_price
+from nearcast.delivery.relay import (
+    FOUND_S,
+    NOT_FOUND_S,
+    PATIENCE_S,
+    Looks,
+    look_s,
+    stall_s,
+    upstream_max_price,
+    wait_again_s,
+)
 from nearcast.delivery.relay_layout import AHEAD_BLOCKS, AHEAD_LEAVES, following
 from nearcast.delivery.source import STALL_TIMEOUT_S
 from nearcast.delivery.trail import HOPS_MAX, Trail, begin
@@ -46,18 +55,22 @@ def test_whoever_is_asked_looks_half_as_long_as_it_is_waited_for() -> None:
     assert waits_s == [PATIENCE_S / 2**step for step in range(HOPS_MAX + 1)]
 
 
-@pytest.mark.parametrize("has_it", [True, False])
-def test_each_gives_up_on_the_next_before_it_is_given_up_on_itself(has_it: bool) -> None:
+def test_each_gives_up_on_the_next_before_it_is_given_up_on_itself() -> None:
     trail = begin(b"client", bytes)
-    assert stall_s(trail, has_it=True) == STALL_TIMEOUT_S
+    assert stall_s(trail) == STALL_TIMEOUT_S
     waits_s = []
     for number in range(HOPS_MAX):
-        waits_s.append(stall_s(trail, has_it=False))
+        waits_s.append(stall_s(trail))
         trail = trail.passed(f"relay {number}".encode())
-    waits_s.append(stall_s(trail, has_it=has_it))
+    waits_s.append(stall_s(trail))
     assert waits_s == sorted(waits_s, reverse=True)
     assert len(set(waits_s)) == len(waits_s)
     assert waits_s[-1] > 0
+
+
+@pytest.mark.parametrize("hops", range(HOPS_MAX + 1))
+def test_who_has_to_wait_hears_so_before_it_gives_up(hops: int) -> None:
+    assert 0 < wait_again_s(Trail(hops)) <= stall_s(Trail(hops)) / 2
 
 
 def test_a_look_is_remembered_for_its_reach_and_for_a_while() -> None:

@@ -158,5 +158,5 @@ class Supply:
             offering.address,
             paying=paying,
             trail=self._trail,
-            stall_timeout_s=stall_s(self._trail, has_it=offering.has_it),
+            stall_timeout_s=stall_s(self._trail),
         )

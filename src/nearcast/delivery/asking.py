@@ -37,7 +37,10 @@ from nearcast.transport.pool import ConnectionPool
 from nearcast.wire import decode_message, encode_message
 
 STOP_CODE = 1  # "not wanted any more", to the other side's transport
-WAITS_MAX = 64  # one after the other, without a block between them; an honest peer sends one
+# One after the other, without a block between them. An honest peer says it twice per stall timeout: two minutes in line
+# for a place, ten seconds for a voucher, a minute for what it brings from others (sending.py).
+WAITS_MAX = 512
+WAIT_S = 200.0
 DRAIN_S = 2.0  # for what a peer that was told to stop has sent already; guess: a window of 64 MiB at 32 MB/s
 
 
@@ -182,6 +185,8 @@ class Asked:
     async def _next_answer(self) -> bytes | Offer | Refusal | MissingLeaf | End:
         """The next frame that says something."""
         assert self._frames is not None
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + WAIT_S
         for _ in range(WAITS_MAX):
             is_block, payload = await self._frames.next()
             self._alive()
@@ -190,6 +195,8 @@ class Asked:
             answer = parse_answer(decode_message(payload))
             if not isinstance(answer, Wait):
                 return answer
+            if loop.time() > until_s:
+                break
         raise RemoteError("it only says that one has to wait")
 
 

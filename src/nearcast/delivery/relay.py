@@ -22,7 +22,6 @@ STALL_S: Final = 1.0  # for each relay that may still follow, and one for who ha
 # and loses nothing to it (payments/credit.py; the fixed parts of both bounds come once per channel).
 KEPT_DIVISOR: Final = FORGIVEN_SHARE * BROUGHT_SHARE
 KEPT_FACTOR: Final = KEPT_DIVISOR - FORGIVEN_SHARE - BROUGHT_SHARE
-OPENING_S: Final = 10.0  # guess: a deposit is in a block of the rollups that we name within 2 to 6 s
 
 T = TypeVar("T")
 
@@ -43,14 +42,18 @@ def look_s(trail: Trail) -> float:
     return float(PATIENCE_S / 2.0 ** (HOPS_MAX + 1 - trail.hops))
 
 
-def stall_s(trail: Trail, *, has_it: bool) -> float:
-    """How long a source that is asked by this trail may be silent; 4 s for a client's own (HOPS_MAX), who has it.
+def stall_s(trail: Trail) -> float:
+    """How long a source that is asked by this trail may be silent; 4 s for a client's own (HOPS_MAX).
 
-    Each relay gives up on the next one before it is given up on itself. Whoever has to bring it from others (not
-    `has_it`) may have to open a channel first, and so may the next one.
+    Each relay gives up on the next one before it is given up on itself. Whoever has to bring it from others, and may
+    have to open a channel for that, says every now and then that one has to wait (`wait_again_s`).
     """
-    opening_s = 0.0 if has_it else OPENING_S * trail.hops
-    return STALL_S * (1 + trail.hops) + opening_s
+    return STALL_S * (1 + trail.hops)
+
+
+def wait_again_s(trail: Trail) -> float:
+    """How long whoever was asked by this trail lets the asker wait without a word: half of what it puts up with."""
+    return stall_s(trail) / 2
 
 
 @dataclass(frozen=True, slots=True)

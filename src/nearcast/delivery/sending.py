@@ -7,7 +7,7 @@ somebody brings it.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -28,9 +28,11 @@ from nearcast.delivery.messages import (
     Wait,
     answer_fields,
 )
+from nearcast.delivery.relay import wait_again_s
 from nearcast.delivery.relay_layout import AHEAD_LEAVES
 from nearcast.delivery.serve_gate import ServeGate
 from nearcast.delivery.upstream import Upstream, UpstreamSession
+from nearcast.delivery.waiting import waiting
 from nearcast.errors import ChangedError, NearcastError
 from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
@@ -40,8 +42,7 @@ from nearcast.wire import encode_message
 # For one thing that is missing. Guess: longer than the last of three relays takes to open a channel; whoever is asked
 # could say for ever that it will come, and with each answer that waits for it this node has one less to give.
 BRING_S = 60.0
-WAIT_AGAIN_S = 2.0  # half of the stall timeout: who hears from us has not lost us
-TURN_WAITS_MAX = 60  # two minutes in line; fewer than a client puts up with (asking.py)
+TURN_S = 120.0  # in line for a place; guess, and less than a client puts up with (asking.py)
 SLOW_READER_S = 30.0  # a reader that takes not one piece in so long is cut off; IPFS gateways use the same
 LISTED = Refusal("listed", "it is on the chain's blacklist, so this node does not serve it")
 LOOP = Refusal("loop", "the request came through this node before")
@@ -116,6 +117,7 @@ class Sending:
     def __init__(self, serving: Serving, stream: Stream, request: FetchRequest) -> None:
         self._serving = serving
         self._stream = stream
+        self._wait_again_s = wait_again_s(request.trail)
         self._request = request
         relaying, trail = serving.relaying, request.trail
         may_ask = relaying is not None and serving.may_relay() and trail.may_pass(relaying.endpoint_id)
@@ -180,13 +182,10 @@ class Sending:
             return False
         is_mine = False
         try:
-            for _ in range(TURN_WAITS_MAX):
-                if not turn.done():
-                    await self._serving.say(self._stream, Wait())
-                    await asyncio.wait([turn], timeout=WAIT_AGAIN_S)
-                is_mine = turn.done()
-                if is_mine:
-                    break
+            if not turn.done():
+                async with self._waiting():
+                    await asyncio.wait([turn], timeout=TURN_S)
+            is_mine = turn.done()
             return is_mine
         finally:
             if not is_mine:
@@ -226,19 +225,23 @@ class Sending:
         """Put a piece on the tab, as soon as there is credit for it. Why it may not leave, if so."""
         charging, size_bytes = self._serving.charging, piece.content_bytes
         assert charging is not None
-        if size_bytes and not tab.may_send(size_bytes):
-            if piece.is_courtesy and not tab.is_stopped:
-                return End("done", "")
-            await self._serving.say(self._stream, Wait())
+        if size_bytes and piece.is_courtesy and not tab.is_stopped and not tab.may_send(size_bytes):
+            return End("done", "")
         while not tab.is_stopped:
             if not size_bytes:
                 return None  # nothing is sold: the books get no line of it
             if tab.may_send(size_bytes):
                 tab.deliver(size_bytes)
                 return None
-            if not await tab.room(size_bytes, charging.unpaid_patience_s) and not tab.is_stopped:
+            async with self._waiting():
+                has_room = await tab.room(size_bytes, charging.unpaid_patience_s)
+            if not has_room and not tab.is_stopped:
                 return self._unpaid(tab)
         return self._unpaid(tab)
+
+    def _waiting(self) -> AbstractAsyncContextManager[None]:
+        """Whoever asked has to wait for what is done in it, and hears so until it is done."""
+        return waiting(lambda: self._serving.say(self._stream, Wait()), self._wait_again_s)
 
     def _unpaid(self, tab: Tab) -> End:
         if tab.is_stopped or self._serving.charging is None:
@@ -260,17 +263,17 @@ class Sending:
 
         Nothing is brought for whoever has no credit for it: then why the answer ends.
         """
-        await self._serving.say(self._stream, Wait())
-        if tab is not None and not await self._may_bring(tab):
-            return self._unpaid(tab)
         reason = f"it did not come in {BRING_S:g} s"
-        try:
-            async with asyncio.timeout(BRING_S):
-                await (session.nodes() if gap.leaf is None else session.leaf(*gap.leaf))
-        except TimeoutError:
-            self._answer.brings = False
-        except NearcastError as error:
-            self._answer.brings, reason = False, error.message
+        async with self._waiting():
+            if tab is not None and not await self._may_bring(tab):
+                return self._unpaid(tab)
+            try:
+                async with asyncio.timeout(BRING_S):
+                    await (session.nodes() if gap.leaf is None else session.leaf(*gap.leaf))
+            except TimeoutError:
+                self._answer.brings = False
+            except NearcastError as error:
+                self._answer.brings, reason = False, error.message
         if not self._answer.brings:
             self._serving.telemetry.event("not-brought", root=str(self._request.root), reason=reason)
         return None
