@@ -47,6 +47,7 @@ from nearcast.wire import FrameReader, decode_message, encode_message
 
 PATIENCE_S = 20.0  # longer than a node waits for a voucher
 SLOW_S = 15.0  # for a node to see that a channel is being emptied: its poll, and a busy machine
+GOODBYE_S = 5.0
 STREAMS = 16
 OFFERS = 400
 DOMAIN = settlement_domain(DEV.chain_id, DEV.contracts["BatchSettlement"])
@@ -76,6 +77,7 @@ class Cheat:
         self.enough = enough
         self.told = Told(signed_units=channel.signed_units)
         self._pay: Callable[[bytes], Awaitable[None]] | None = None
+        self._pay_stream: Stream | None = None
         self._refused = asyncio.Event()
         self._has_lingered = False
         self._streams: list[Stream] = []  # one that is dropped tells the node to stop
@@ -93,7 +95,16 @@ class Cheat:
             else:
                 await self._fetch(root)
             if pay is not None:
-                pay.cancel()
+                await self._say_goodbye(pay)
+
+    async def _say_goodbye(self, pay: "asyncio.Task[None]") -> None:
+        """As an honest client does: the last voucher arrives before the connection goes."""
+        with suppress(NearcastError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                if self._pay_stream is not None:
+                    await self._pay_stream.send.finish()
+                await asyncio.wait([pay])
+        pay.cancel()
 
     async def _greet(self) -> None:
         """Show the channel, then note what the node says until it is over."""
@@ -102,7 +113,7 @@ class Cheat:
         signer = Signer(os.urandom(32)) if self.manner == "unproven" else self.signer
         hello = Hello(DEV.chain_id, config, proof_of(DOMAIN, config, signer), self._promise(self.channel.signed_units))
         await stream.send.write(encode_message(hello_fields(hello)))
-        self._pay = stream.send.write
+        self._pay, self._pay_stream = stream.send.write, stream
         frames = FrameReader(stream.receive)
         try:
             while (frame := await frames.next()) is not None:
