@@ -144,8 +144,9 @@ async def measure(place: World, kind: str, endpoint: IrohEndpoint, address: Peer
     if kind == "paid":
         await who.channel.settle()
     seconds = clock.monotonic_s() - start_s
-    if source.purchase is not None and source.purchase.paid_bytes != report.bytes_verified:
-        raise RuntimeError(f"{source.purchase.paid_bytes} bytes were paid, {report.bytes_verified} verified")
+    paid_bytes = sum(report.paid_bytes_by_source.values())
+    if source.purchase is not None and paid_bytes != report.bytes_verified:
+        raise RuntimeError(f"{paid_bytes} bytes were paid, {report.bytes_verified} verified")
     return {
         "seconds": seconds,
         "content_bytes": report.bytes_verified,
