@@ -5,6 +5,7 @@ import pytest
 from nearcast.payments.credit import (
     FORGIVEN_BYTES,
     PART_BITS,
+    RESTS_UNITS,
     WINDOW_BYTES_MAX,
     WINDOW_BYTES_MIN,
     PayeeAccount,
@@ -131,3 +132,29 @@ def test_less_than_a_unit_is_never_due_and_never_in_the_way() -> None:
         payer.verify(MIB, 1)
         assert not payer.is_due(1)
     assert payer.due_units == payee.paid_units == 0
+
+
+def test_a_rest_below_a_unit_is_forgotten_when_the_payer_greets_anew_and_not_for_ever() -> None:
+    price = 10_000
+    node = PayeeAccount(capacity_units=1 << 40)
+    forgotten = 0
+    for _ in range(1_000):  # never a unit paid: what it gets for nothing ends at the bound
+        node.deliver(100_000, price)
+        forgotten += node.forget_rest()
+    assert 0 < forgotten < 1_000
+    assert node.forgiven_parts <= RESTS_UNITS << PART_BITS
+
+
+def test_a_payer_that_starts_again_can_always_go_on() -> None:
+    """A leaf at a time, a new process each time: what both round off never blocks a window of one leaf."""
+    price, leaf_bytes, signed_units = 10_000, 1 << 20, 0
+    node = PayeeAccount(capacity_units=1 << 40)
+    for _ in range(200):
+        payer = PayerAccount(1 << 40, signed_units)
+        node.forget_rest()
+        for size_bytes in (25_615, leaf_bytes):
+            assert node.may_send(size_bytes, price)
+            node.deliver(size_bytes, price)
+            payer.verify(size_bytes, price)
+            signed_units = payer.sign()
+            node.pay(signed_units)

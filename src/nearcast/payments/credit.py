@@ -22,6 +22,7 @@ STEPS_PER_WINDOW: Final = 8  # vouchers per window: the newest is on its way lon
 # sixtieth of the gas that opening another channel costs; the other part is a sixteenth of what the payer paid.
 FORGIVEN_BYTES: Final = 16 << 20
 FORGIVEN_SHARE: Final = 16
+RESTS_UNITS: Final = 160  # what FORGIVEN_BYTES cost at market prices: of rests below a unit, one per greeting
 # A relay pays for what it brings before it is paid. What it brought for a channel and that channel did not take (a
 # reader that went away; one that never meant to buy, and is the friend of whoever was paid) is its loss, so that has a
 # bound, too: the fixed part lets four readers of one payer each be a whole run of leaves ahead.
@@ -143,6 +144,18 @@ class PayeeAccount:
         if self.forgiven_parts + self.unpaid_parts > bound_parts:
             return False
         self.forgiven_parts += self.unpaid_parts
+        self.delivered_parts = self.paid_units << PART_BITS
+        return True
+
+    def forget_rest(self) -> bool:
+        """The payer greets anew: a rest of less than a unit is nothing that it could ever pay, because it counts from
+        its newest voucher. It is forgiven, within a bound of its own; whether there was one that was."""
+        rest_parts = self.unpaid_parts
+        bound_parts = (RESTS_UNITS << PART_BITS) + (self.paid_units << PART_BITS) // FORGIVEN_SHARE
+        is_rest = 0 < rest_parts < 1 << PART_BITS
+        if self.open_streams or not is_rest or self.forgiven_parts + rest_parts > bound_parts:
+            return False
+        self.forgiven_parts += rest_parts
         self.delivered_parts = self.paid_units << PART_BITS
         return True
 

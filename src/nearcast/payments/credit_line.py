@@ -77,6 +77,9 @@ class CreditLine:
     def greet(self, promised_units: int) -> None:
         """The payer has shown its newest voucher: what it still owes was lost with a connection or in a crash."""
         self.has_come_back = whole_units(self.account.delivered_parts) > promised_units
+        if not self.has_come_back and self.account.forget_rest():
+            self._owed.forgive()
+            self._on_sale()
 
     def pay(self, units: int) -> int:
         """A voucher is on disk. By how much it is more than the one before."""
