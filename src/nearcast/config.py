@@ -93,6 +93,10 @@ class Config:
         """Where the wallet's keystore is."""
         return self.chain.wallet or self.data_dir / "wallet.json"
 
+    def chain_folder(self, chain_id: int) -> Path:
+        """Where this machine keeps what it knows of a chain, and what it earned and spent there."""
+        return self.data_dir / "chain" / str(chain_id)
+
 
 def default_data_dir() -> Path:
     """Where a user's own node keeps its store: the platform's data folder."""

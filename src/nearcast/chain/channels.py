@@ -19,6 +19,7 @@ from nearcast.chain.vouchers import ChannelConfig
 from nearcast.errors import StoreError, UsageError
 
 AMOUNT_UNITS_MAX = (1 << 63) - 1  # what SQLite holds in a number; all USDC there is are 2^56 units
+CHANNELS_FILE = "channels.sqlite3"  # in the folder of its chain
 BUSY_S = 10.0  # how long one process waits for another's change, which takes milliseconds
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS channel (

@@ -18,6 +18,7 @@ from nearcast.chain.rpc_types import Log
 from nearcast.chain.rpc_wire import BusyError
 from nearcast.errors import ChainError, UnavailableError
 
+NODES_FILE: Final = "nodes.sqlite3"  # its cache, in the folder of its chain
 ATTEMPTS_MAX: Final = 5  # how often the chain may change its mind during one `load`
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from nearcast.chain.transaction_signing import Call, Fees, SignedTransaction
 from nearcast.errors import StoreError
 
+JOURNAL_FILE = "transactions.sqlite3"  # in the folder of its chain
 BUSY_S = 10.0  # how long one process waits for another's change, which takes milliseconds
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempt (

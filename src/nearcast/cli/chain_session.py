@@ -55,7 +55,7 @@ class Session:
     @property
     def folder(self) -> Path:
         """Where this machine keeps what it knows of this chain."""
-        return self.call.config.data_dir / "chain" / str(self.chain_id)
+        return self.call.config.chain_folder(self.chain_id)
 
     @property
     def confirmations(self) -> int:

@@ -41,9 +41,9 @@ class ChannelState:
 
 def channel_book(session: "Session") -> "AbstractContextManager[ChannelBook]":
     """The book of this chain's channels."""
-    from nearcast.chain.channels import ChannelBook
+    from nearcast.chain.channels import CHANNELS_FILE, ChannelBook
 
-    return ChannelBook.open(session.folder / "channels.sqlite3")
+    return ChannelBook.open(session.folder / CHANNELS_FILE)
 
 
 async def own_states(session: "Session", *, recover: bool) -> list[ChannelState]:

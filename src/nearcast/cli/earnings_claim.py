@@ -31,7 +31,7 @@ class _Address:
 async def claim_everything(session: "Session", *, by_hot_key: bool) -> None:
     """Send it; with --dry-run only say what it would bring and cost. NotFoundError when nothing was ever earned."""
     from nearcast.chain.bindings.settlement import Settlement
-    from nearcast.chain.transaction_journal import TransactionJournal
+    from nearcast.chain.transaction_journal import JOURNAL_FILE, TransactionJournal
     from nearcast.chain.transactions import Sender
     from nearcast.payments.claim_sending import LOCK_FILE, Tools
     from nearcast.payments.earned import FILE_NAME, EarnedLedger
@@ -43,7 +43,7 @@ async def claim_everything(session: "Session", *, by_hot_key: bool) -> None:
     telemetry = Telemetry()
     skipped: list[str] = []
     telemetry.listen(lambda name, said: skipped.append(said["channel"]) if name == "claim_skipped" else None)
-    with EarnedLedger.open(path) as ledger, TransactionJournal.open(session.folder / "transactions.sqlite3") as journal:
+    with EarnedLedger.open(path) as ledger, TransactionJournal.open(session.folder / JOURNAL_FILE) as journal:
         receiver, key = _who(session, ledger, by_hot_key=by_hot_key)
         settlement = Settlement(session.rpc, session.address_of("BatchSettlement"))
         sender = Sender(session.rpc, cast("Signer", key), journal, confirmations=session.confirmations)

@@ -67,7 +67,7 @@ def ledger_path(call: "ChainCall", name: str) -> "Path":
     from nearcast.chain.deployment import deployment
 
     chain_id = deployment(call.config.chain.network).chain_id
-    return call.config.data_dir / "chain" / str(chain_id) / name
+    return call.config.chain_folder(chain_id) / name
 
 
 def table_lines(columns: Sequence[Column]) -> list[str]:

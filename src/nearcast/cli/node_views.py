@@ -75,12 +75,12 @@ def _lines(
 
 async def show_list(session: "Session", *, only_active: bool) -> None:
     """The nodes in force. A record that its endpoint did not sign is as good as none."""
-    from nearcast.chain.node_directory import NodeDirectory
+    from nearcast.chain.node_directory import NODES_FILE, NodeDirectory
     from nearcast.chain.registration import registry_domain
 
     domain = registry_domain(session.chain_id, session.address_of("Registry"))
     first_block, confirmations = session.deployment.first_block, session.confirmations
-    path = session.folder / "nodes.sqlite3"
+    path = session.folder / NODES_FILE
     with NodeDirectory.open(
         path, session.rpc, domain, from_block=first_block, confirmations=confirmations
     ) as directory:

@@ -14,12 +14,12 @@ def register(app: typer.Typer) -> None:
         from nearcast.cli.earnings_views import parse_by
         from nearcast.cli.ledger_tables import check_forms, ledger_path, since_day, today
         from nearcast.cli.spending_views import show_spending
-        from nearcast.payments.spent import SpentLedger
+        from nearcast.payments.spent import FILE_NAME, SpentLedger
         from nearcast.payments.spent_views import spendings
 
         check_forms(call, csv)
         kind, first_day = parse_by(by), since_day(since, days)
-        path = ledger_path(call, "spent.sqlite3")
+        path = ledger_path(call, FILE_NAME)
         if not path.exists():
             show_spending(call, spendings(kind, [], [], since_day=first_day), 0, as_csv=csv)
             return

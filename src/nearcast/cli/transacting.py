@@ -180,9 +180,9 @@ def _sender(session: "Session", journal: "TransactionJournal", signer: "Signer |
 
 @contextmanager
 def _journal(session: "Session") -> Iterator["TransactionJournal"]:
-    from nearcast.chain.transaction_journal import TransactionJournal
+    from nearcast.chain.transaction_journal import JOURNAL_FILE, TransactionJournal
 
-    with TransactionJournal.open(session.folder / "transactions.sqlite3") as journal:
+    with TransactionJournal.open(session.folder / JOURNAL_FILE) as journal:
         yield journal
 
 

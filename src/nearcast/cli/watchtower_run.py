@@ -31,7 +31,7 @@ async def watch(call: "ChainCall", files: Sequence[Path], *, now: bool, also_rpc
     from nearcast.chain.bindings.settlement import Settlement
     from nearcast.chain.deployment import deployment
     from nearcast.chain.rpc import JsonRpc
-    from nearcast.chain.transaction_journal import TransactionJournal
+    from nearcast.chain.transaction_journal import JOURNAL_FILE, TransactionJournal
     from nearcast.chain.transactions import Sender
     from nearcast.cli.keyring import open_wallet
     from nearcast.payments.claim_sending import Tools
@@ -48,9 +48,9 @@ async def watch(call: "ChainCall", files: Sequence[Path], *, now: bool, also_rpc
     if not claims and now:
         raise NotFoundError("there is no claim in these files", fix="nearcast watchtower export FILE makes one")
     signer = open_wallet(call)
-    folder = call.config.data_dir / "chain" / str(settled.chain_id)
+    folder = call.config.chain_folder(settled.chain_id)
     async with AsyncExitStack() as stack:
-        journal = stack.enter_context(TransactionJournal.open(folder / "transactions.sqlite3"))
+        journal = stack.enter_context(TransactionJournal.open(folder / JOURNAL_FILE))
         confirmations = call.config.chain.confirmations or settled.confirmations
         stations = []
         for url in (call.config.chain.rpc, *also_rpc):

@@ -22,7 +22,7 @@ from nearcast.chain.offers import court_domain
 from nearcast.chain.prices import RATE_WINDOW_BLOCKS_MAX, PriceSchedule
 from nearcast.chain.rpc import JsonRpc
 from nearcast.chain.signing import Signer
-from nearcast.chain.transaction_journal import TransactionJournal
+from nearcast.chain.transaction_journal import JOURNAL_FILE, TransactionJournal
 from nearcast.chain.transactions import Sender
 from nearcast.clock import Clock
 from nearcast.config import Config
@@ -45,7 +45,6 @@ from nearcast.payments.till import Till
 from nearcast.telemetry import Telemetry
 
 PRICE_FILE: Final = "price.json"
-JOURNAL_FILE: Final = "transactions.sqlite3"
 HEAD_POLL_S: Final = 2.0  # a block's time on Base; an offer's time stamp is no older than that
 
 

@@ -10,29 +10,28 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from nearcast.chain.channels import ChannelBook
+from nearcast.chain.channels import CHANNELS_FILE, ChannelBook
 from nearcast.chain.deployment import Deployment, deployment
 from nearcast.chain.hot_key import HOT_KEY_FILE, load_or_create_hot_key
-from nearcast.chain.node_directory import NodeDirectory
+from nearcast.chain.node_directory import NODES_FILE, NodeDirectory
 from nearcast.chain.registration import registry_domain
 from nearcast.chain.rpc import JsonRpc
+from nearcast.chain.transaction_journal import JOURNAL_FILE
 from nearcast.client.spending import Spend
 from nearcast.clock import Clock
 from nearcast.config import PaymentsConfig
 from nearcast.errors import UsageError
 from nearcast.keys import Identity
 from nearcast.node.background import cancelled_at_end
-from nearcast.node.earning import JOURNAL_FILE, Chain, Earning, earning
+from nearcast.node.earning import Chain, Earning, earning
 from nearcast.node.money_wish import MoneyWish
 from nearcast.payments.budget import Budget
 from nearcast.payments.known_nodes import KnownNodes
 from nearcast.payments.purse import Purse
+from nearcast.payments.spent import FILE_NAME as SPENT_FILE
 from nearcast.payments.spent import SpentLedger
 from nearcast.telemetry import Telemetry
 
-NODES_FILE: Final = "nodes.sqlite3"
-CHANNELS_FILE: Final = "channels.sqlite3"
-SPENT_FILE: Final = "spent.sqlite3"
 EVIDENCE_FOLDER: Final = "evidence"
 
 
@@ -63,7 +62,7 @@ async def running_money(
         )
     async with AsyncExitStack() as stack:
         rpc = await stack.enter_async_context(JsonRpc(config.chain.rpc, settled.chain_id))
-        folder = config.data_dir / "chain" / str(settled.chain_id)
+        folder = config.chain_folder(settled.chain_id)
         confirmations = config.chain.confirmations or settled.confirmations
         directory = stack.enter_context(
             NodeDirectory.open(

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from nearcast.payments.conservation import Book, Row
-from nearcast.payments.earned import FILE_NAME, EarnedLedger
+from nearcast.payments.earned import FILE_NAME as EARNED_FILE
+from nearcast.payments.earned import EarnedLedger
+from nearcast.payments.spent import FILE_NAME as SPENT_FILE
 from nearcast.payments.spent import SpentLedger
-
-SPENT_FILE = "spent.sqlite3"
 
 
 def payers_book(name: str, folder: Path) -> Book:
@@ -24,7 +24,7 @@ def payers_book(name: str, folder: Path) -> Book:
 
 def payees_book(name: str, folder: Path) -> Book:
     """The vouchers that are held, and what was paid for which objects. The same for the other side."""
-    path = folder / FILE_NAME
+    path = folder / EARNED_FILE
     if not path.exists():
         return Book(name, {})
     with EarnedLedger.open(path) as ledger:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from nearcast.errors import StoreError
+from nearcast.payments.lock_file import open_lock_file
 
 
 class ChannelLock:
@@ -22,11 +23,7 @@ class ChannelLock:
     def take(cls, folder: Path, channel_id: bytes) -> Self | None:
         """The lock of a channel; None while somebody else has it. StoreError when the folder cannot be used."""
         path = folder / f"{channel_id.hex()}.lock"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"the lock {path} cannot be used: {error.strerror}") from error
+        descriptor = open_lock_file(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

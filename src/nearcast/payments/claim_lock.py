@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from nearcast.errors import StoreError, UnavailableError
+from nearcast.errors import UnavailableError
+from nearcast.payments.lock_file import open_lock_file
 
 POLL_S: Final = 0.1
 PATIENCE_S: Final = 600.0  # as long as a transaction is waited for (transaction_watch.PATIENCE_S)
@@ -21,11 +22,7 @@ PATIENCE_S: Final = 600.0  # as long as a transaction is waited for (transaction
 @asynccontextmanager
 async def claim_lock(path: Path, *, patience_s: float = PATIENCE_S) -> AsyncIterator[None]:
     """Hold the lock at `path`, made on first use. UnavailableError when another process claims for `patience_s`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"the lock {path} cannot be used: {error.strerror}") from error
+    descriptor = open_lock_file(path)
     try:
         await _take(descriptor, path, patience_s)
         yield

@@ -45,6 +45,6 @@ class ListOnDisk:
 def list_on_disk(config: Config) -> ListOnDisk | None:
     """The list of the configured chain, if there is one in the data folder. UsageError for an unknown chain."""
     settled = deployment(config.chain.network)
-    path = config.data_dir / "chain" / str(settled.chain_id) / FILE_NAME
+    path = config.chain_folder(settled.chain_id) / FILE_NAME
     contract = settled.contracts.get("Blacklist")
     return ListOnDisk(path, contract) if contract is not None and path.exists() else None
