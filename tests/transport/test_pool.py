@@ -128,6 +128,47 @@ def test_a_cancelled_caller_does_not_take_the_others_down() -> None:
     run(main())
 
 
+def test_a_dial_that_outlasts_everybodys_patience_still_brings_a_connection() -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            world = World(tasks, latency_s=0.05)
+            for _ in range(2):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        await world.pool.get(world.address())
+            assert not (await world.pool.get(world.address())).is_closed
+            assert world.telemetry.counters["connections_dialled"] == 1
+            await world.end()
+
+    run(main())
+
+
+def test_closing_ends_dials_that_nobody_waits_for() -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            world = World(tasks, latency_s=0.05)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await world.pool.get(world.address())
+            waiting = tasks.create_task(_reached(world))
+            await asyncio.sleep(0.01)
+            await world.end()
+            assert not await waiting
+            assert len(asyncio.all_tasks()) == 2, "this one and what accepts at most"
+            with pytest.raises(UnavailableError):
+                await world.pool.get(world.address())
+
+    run(main())
+
+
+async def _reached(world: World) -> bool:
+    try:
+        await world.pool.get(world.address())
+    except UnavailableError:
+        return False
+    return True
+
+
 def test_a_peer_that_does_not_answer_is_dialled_anew_and_whoever_talks_to_it_goes_on() -> None:
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:

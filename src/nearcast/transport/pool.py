@@ -1,13 +1,14 @@
 """One connection per peer, kept while it lives and shared by everybody who wants to talk to that peer.
 
 Callers that want the same peer at once share one dial. At most CONNECTIONS_MAX are kept; the one used longest ago is
-closed to make room. The pool owns no task of its own: whoever asked first does the dialling.
+closed to make room. The pool owns the dials: one goes on when nobody waits for it any more, so that a peer that takes
+longer to reach than anybody's patience is reached the next time. `close` ends them.
 """
 
 import asyncio
 from collections import OrderedDict
 
-from nearcast.errors import NearcastError
+from nearcast.errors import UnavailableError
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection, Endpoint, PeerAddress
 
@@ -25,7 +26,8 @@ class ConnectionPool:
         self._telemetry = telemetry
         self._limit = limit
         self._connections: OrderedDict[bytes, Connection] = OrderedDict()
-        self._dials: dict[bytes, asyncio.Future[Connection]] = {}
+        self._dials: dict[bytes, asyncio.Task[Connection]] = {}  # awaited in close()
+        self._is_closed = False
         self._silent_since_s: dict[bytes, float] = {}
 
     @property
@@ -35,16 +37,25 @@ class ConnectionPool:
 
     async def get(self, address: PeerAddress, timeout_s: float = DIAL_TIMEOUT_S) -> Connection:
         """A live connection to that peer. Raises UnavailableError when it cannot be reached."""
-        while True:
-            live = self._live(address.endpoint_id)
-            if live is not None:
-                return live
-            dial = self._dials.get(address.endpoint_id)
-            if dial is None:
-                return await self._dial(address, timeout_s)
-            await asyncio.wait([dial])
-            if not dial.cancelled():  # cancelled: whoever dialled was; the next round dials itself
-                return dial.result()
+        live = self._live(address.endpoint_id)
+        if live is not None:
+            return live
+        dial = self._dials.get(address.endpoint_id)
+        if dial is None:
+            if self._is_closed:
+                raise UnavailableError("this node is stopping")
+            dial = asyncio.get_running_loop().create_task(self._dial(address, timeout_s))
+            self._dials[address.endpoint_id] = dial
+            dial.add_done_callback(lambda done: self._dialled(address.endpoint_id, done))
+        await asyncio.wait([dial])
+        if dial.cancelled():
+            raise UnavailableError("this node is stopping")
+        return dial.result()
+
+    def _dialled(self, endpoint_id: bytes, dial: asyncio.Task[Connection]) -> None:
+        del self._dials[endpoint_id]
+        if not dial.cancelled():
+            dial.exception()  # looked at: there may be nobody who waits any more
 
     def _live(self, endpoint_id: bytes) -> Connection | None:
         connection = self._connections.get(endpoint_id)
@@ -58,18 +69,7 @@ class ConnectionPool:
         return connection
 
     async def _dial(self, address: PeerAddress, timeout_s: float) -> Connection:
-        dial = self._dials[address.endpoint_id] = asyncio.get_running_loop().create_future()
-        try:
-            connection = await self._endpoint.connect(address, timeout_s)
-        except NearcastError as error:
-            dial.set_exception(error)
-            dial.exception()  # looked at: there may be nobody else who waits
-            raise
-        else:
-            dial.set_result(connection)
-        finally:
-            dial.cancel()  # without effect once it has a result
-            del self._dials[address.endpoint_id]
+        connection = await self._endpoint.connect(address, timeout_s)
         self._telemetry.count("connections_dialled")
         self._connections[address.endpoint_id] = connection
         self._silent_since_s.pop(address.endpoint_id, None)
@@ -107,7 +107,13 @@ class ConnectionPool:
             await connection.close()
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and dial none any more."""
+        self._is_closed = True
+        dials = list(self._dials.values())
+        for dial in dials:
+            dial.cancel()
+        if dials:
+            await asyncio.wait(dials)
         while self._connections:
             _, connection = self._connections.popitem()
             await connection.close()
