@@ -116,7 +116,7 @@ def parse_peer(text: str) -> PeerAddress:
     if len(addresses) > ADDRESSES_MAX:
         raise UsageError(f"not a peer: {len(addresses)} addresses, the limit is {ADDRESSES_MAX}")
     try:
-        checked = tuple(_parse_place(address) for address in addresses)
+        checked = tuple(parse_place(address) for address in addresses)
     except ValueError as error:
         raise UsageError(f"not a peer: {text[:80]!r}: {error}") from error
     if relay_url and not relay_url.startswith("https://"):
@@ -126,7 +126,7 @@ def parse_peer(text: str) -> PeerAddress:
     return PeerAddress(bytes.fromhex(endpoint_id), checked, relay_url or None)
 
 
-def _parse_place(text: str) -> str:
+def parse_place(text: str) -> str:
     """`host:port`, stricter than the configuration's: a link comes from strangers. Raises ValueError."""
     if not _PLACE.fullmatch(text):
         raise ValueError("an address is host:port, an IPv6 one [host]:port")
