@@ -54,7 +54,7 @@ class Doors:
         return [contact for contact, _ in reversed(self._memory.values())]
 
     def knock(self, count: int, now_s: float) -> list[PeerAddress]:
-        """Up to `count` to ask now, at random of those whose back-off is over. They count as failed until they answer."""
+        """Up to `count` to ask now of those whose back-off is over; they count as failed until they answer."""
         self._refill(now_s)
         seeds, others = self._seeds.candidates(now_s), self._others.candidates(now_s)
         seeds_count = min(len(seeds), max(count - len(others), (count + 1) // 2))
