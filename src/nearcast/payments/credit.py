@@ -16,7 +16,7 @@ from typing import Final
 PART_BITS: Final = 30  # 2^30 parts to a unit: a price per GiB times a number of bytes is a number of parts
 WINDOW_BYTES_MIN: Final = 1 << 20  # one leaf of unixfs-v1-2025
 WINDOW_BYTES_MAX: Final = 64 << 20  # 200 MB/s at 300 ms are on their way at a time
-STEPS_PER_WINDOW: Final = 8  # vouchers per window: the newest is on its way long before the window is used up
+STEPS_PER_WINDOW: Final = 4  # vouchers per window: the newest is on its way long before the window is used up
 # Bytes that were sent and never arrived, because a link broke or an end crashed, are nobody's fault and nobody pays.
 # A payee bears so many per channel. At market prices (0.01 USDC per GiB) the fixed part is worth 160 units, a
 # sixtieth of the gas that opening another channel costs; the other part is a sixteenth of what the payer paid.

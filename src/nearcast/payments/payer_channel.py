@@ -196,7 +196,8 @@ class PayerChannel:
         return True
 
     def _newest(self) -> PayStream | None:
-        return next((stream for stream in reversed(self._streams) if stream.lives), None)
+        """Asked at every step, so the transport is not: who listens to a stream hears of its connection's end."""
+        return next((stream for stream in reversed(self._streams) if not stream.is_over), None)
 
     def _delay_s(self) -> float | None:
         if self._failure is not None or self._capped_on == self._promising.today():
