@@ -12,10 +12,10 @@ State = Literal["alive", "suspect", "dead", "unknown"]
 class ContactView:
     """A node as we see it now.
 
-    `rtt_s`: round-trip seconds, measured (`is_measured`) or estimated from coordinates; None: no idea. `price`: units per
-    GiB, `load`: 0 to 1, `mbps`: all declared by the node itself, None when it has announced nothing. `heard_s`: when
-    it spoke to us last, on our clock; None: never. `state`: the failure detector's word if it watches the node; else
-    alive when the node spoke to us within ALIVE_S.
+    `rtt_s`: round-trip seconds, measured (`is_measured`) or estimated from coordinates; None: no idea. `price`: units
+    per GiB, `load`: 0 to 1, `mbps`: all declared by the node itself, None when it has announced nothing. `heard_s`:
+    when it spoke to us last, on our clock; None: never. `state`: the failure detector's word if it watches the node;
+    else alive when the node spoke to us within ALIVE_S.
     """
 
     address: PeerAddress
