@@ -1,0 +1,6 @@
+"""Who has this content, with no centre: a distributed hash table. `machine.py` is the door; start there."""
+
+from nearcast.overlay.kademlia.records import ProviderRecord, ValueRecord
+from nearcast.overlay.kademlia.settings import KademliaSettings
+
+__all__ = ["KademliaSettings", "ProviderRecord", "ValueRecord"]

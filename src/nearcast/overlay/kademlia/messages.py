@@ -1,0 +1,168 @@
+"""What nodes of the hash table say to each other, and how strictly it is read.
+
+A request carries an id that its answer repeats; the answer must come from the peer that was asked, whose identity the
+transport proves, so nobody else can answer. A request also carries the asker's own contact; one without is a client's:
+it is answered, and never put into a routing table.
+
+    ping      {"t": "p", "i": id, "a"?: contact}                              <- {"t": "o", "i": id}
+    find      {"t": "f", "i": id, "a"?, "k": key, "w": what, "n"?: near}      <- {"t": "n", "i", "c": [contact…],
+                                                                                  "r"?: [record…]}
+    store     {"t": "s", "i": id, "a"?, "r": record}                          <- {"t": "k", "i", "y": taken}
+
+`what` is "n" (nodes only), "p" (provider records, too) or "v" (the value, too). Contacts of an answer are the closest
+to `near`, which is the key itself if it is left out: around a besieged key one asks for those a little aside.
+
+Invariants: whatever parses is within its bounds; unknown fields are ignored, so that later versions can add some; what
+does not parse raises RemoteError and nothing else. Signatures are not verified here.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from nearcast.errors import RemoteError
+from nearcast.overlay.contact_fields import contact_fields, parse_contact, parse_contacts
+from nearcast.overlay.kademlia.keys import KEY_BYTES
+from nearcast.overlay.kademlia.records import Record, parse_provider, parse_value, record_fields
+from nearcast.transport.base import PeerAddress
+
+REQUEST_ID_MAX: Final = (1 << 53) - 1  # a request id; never reached by counting
+CONTACTS_PER_ANSWER_MAX: Final = 20  # k
+RECORDS_PER_ANSWER_MAX: Final = 16
+
+NODES: Final = "n"
+PROVIDERS: Final = "p"
+VALUE: Final = "v"
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    request_id: int
+    own: PeerAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    request_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """`what`: NODES, PROVIDERS or VALUE. `near`: 32 bytes, whereabouts contacts are wanted; None: around the key."""
+
+    request_id: int
+    key: bytes
+    what: str
+    near: bytes | None = None
+    own: PeerAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The answer to Find: the closest contacts, and the records that were asked for, as far as there are any."""
+
+    request_id: int
+    contacts: tuple[PeerAddress, ...]
+    records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    request_id: int
+    record: Record
+    own: PeerAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`is_taken` False: refused, since there is no room or the record is of no use."""
+
+    request_id: int
+    is_taken: bool
+
+
+Request: TypeAlias = Ping | Find | Store
+Response: TypeAlias = Pong | Nodes | Stored
+Message: TypeAlias = Request | Response
+
+
+def fields(message: Message) -> dict[str, Any]:
+    """The message as a DAG-CBOR-able map."""
+    match message:
+        case Nodes(request_id, contacts, records):
+            found: dict[str, Any] = {"t": "n", "i": request_id, "c": [contact_fields(contact) for contact in contacts]}
+            if records:
+                found["r"] = [record_fields(record) for record in records]
+            return found
+        case Pong(request_id):
+            return {"t": "o", "i": request_id}
+        case Stored(request_id, is_taken):
+            return {"t": "k", "i": request_id, "y": is_taken}
+        case Ping(request_id, own):
+            return {"t": "p", "i": request_id} | _own(own)
+        case Find(request_id, key, what, near, own):
+            aside = {} if near is None else {"n": near}
+            return {"t": "f", "i": request_id, "k": key, "w": what} | aside | _own(own)
+        case Store(request_id, record, own):
+            return {"t": "s", "i": request_id, "r": record_fields(record)} | _own(own)
+
+
+def parse(value: Any) -> Message:
+    """The message of a map of fields. Raises RemoteError."""
+    if not isinstance(value, dict):
+        raise RemoteError("malformed message of the hash table: it is not a map")
+    request_id = _request_id(value.get("i"))
+    match value.get("t"):
+        case "p":
+            return Ping(request_id, _parse_own(value))
+        case "o":
+            return Pong(request_id)
+        case "f":
+            what = value.get("w")
+            if what not in (NODES, PROVIDERS, VALUE):
+                raise RemoteError("malformed message of the hash table: nobody can look for that")
+            near = None if value.get("n") is None else _key(value["n"])
+            return Find(request_id, _key(value.get("k")), what, near, _parse_own(value))
+        case "n":
+            contacts = parse_contacts(value.get("c"), CONTACTS_PER_ANSWER_MAX)
+            return Nodes(request_id, contacts, _parse_records(value.get("r")))
+        case "s":
+            return Store(request_id, _parse_record(value.get("r")), _parse_own(value))
+        case "k":
+            is_taken = value.get("y")
+            if not isinstance(is_taken, bool):
+                raise RemoteError("malformed message of the hash table: a record was taken or it was not")
+            return Stored(request_id, is_taken)
+        case _:
+            raise RemoteError("malformed message of the hash table: of no known type")
+
+
+def _own(own: PeerAddress | None) -> dict[str, Any]:
+    return {} if own is None else {"a": contact_fields(own)}
+
+
+def _parse_own(value: dict[str, Any]) -> PeerAddress | None:
+    return parse_contact(value["a"]) if value.get("a") is not None else None
+
+
+def _parse_records(value: Any) -> tuple[Record, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or len(value) > RECORDS_PER_ANSWER_MAX:
+        raise RemoteError(f"malformed message of the hash table: more than {RECORDS_PER_ANSWER_MAX} records")
+    return tuple(_parse_record(record) for record in value)
+
+
+def _parse_record(value: Any) -> Record:
+    return parse_value(value) if isinstance(value, list) and len(value) == 6 else parse_provider(value)
+
+
+def _key(value: Any) -> bytes:
+    if not isinstance(value, bytes) or len(value) != KEY_BYTES:
+        raise RemoteError(f"malformed message of the hash table: a key is {KEY_BYTES} bytes")
+    return value
+
+
+def _request_id(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= REQUEST_ID_MAX:
+        raise RemoteError(f"malformed message of the hash table: a request's id is a number up to {REQUEST_ID_MAX}")
+    return value

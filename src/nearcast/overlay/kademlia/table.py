@@ -1,0 +1,248 @@
+"""The routing table: whom this node knows, many who are near its own id and ever fewer farther away.
+
+What it does. Bucket i holds up to k contacts at a distance of 2^i to 2^(i+1) - 1, in the order in which they were last
+heard; whoever has been there for long and still answers stays, since it will probably stay on (Kademlia, IPTPS 2002,
+sections 2.1, 2.2). The closest `siblings_max` contacts of all are kept even where their bucket is full: whoever is
+responsible for the keys around us is known to us (S/Kademlia, ICPADS 2007, section 4.2). A stranger that finds its
+bucket full waits among the spares until a place is free.
+
+Goals: nobody gets in without having answered a request of ours, nobody is put out while it answers, no machine and no
+network fills a bucket or the table (crowding.py); at most `contacts_max` contacts and `spares_max` spares.
+Non-goals: it neither pings nor waits. It says who should be asked; the machine asks and tells what came of it.
+
+Invariants, checked in tests: a contact is in exactly the bucket of its distance; the siblings are the closest
+contacts, in order; a bucket has at most k contacts that are not siblings; the counts of groups are those of the
+contacts; the node itself is not in it.
+"""
+
+from bisect import insort
+from collections.abc import Iterator
+from typing import Literal
+
+from nearcast.overlay.kademlia.address_groups import groups_of_all
+from nearcast.overlay.kademlia.crowding import Crowding, Groups
+from nearcast.overlay.kademlia.keys import KEY_BITS, node_id
+from nearcast.overlay.kademlia.settings import KademliaSettings
+from nearcast.overlay.kademlia.spares import Spares
+from nearcast.transport.base import PeerAddress
+
+Place = Literal["free", "full", "known", "refused"]
+"""What a stranger finds. "refused": it is ourselves, or there are too many of its network."""
+
+
+class Contact:
+    """Somebody in the table. `heard_s`: when it last proved to be alive. `failures`: in a row."""
+
+    __slots__ = ("address", "bucket", "failures", "groups", "heard_s", "node_id")
+
+    def __init__(self, address: PeerAddress, number: int, bucket: int, groups: Groups, heard_s: float) -> None:
+        self.address = address
+        self.node_id = number
+        self.bucket = bucket
+        self.groups = groups
+        self.heard_s = heard_s
+        self.failures = 0
+
+
+class Table:
+    """The contacts of one node. `is_lan`: contacts without a public address are as good as any."""
+
+    def __init__(self, own_id: bytes, settings: KademliaSettings, *, is_lan: bool) -> None:
+        self.own_node_id = node_id(own_id)
+        self.crowding = Crowding(settings, is_lan=is_lan)
+        self.spares = Spares(settings.spares_per_bucket_max, settings.spares_max)
+        self._settings = settings
+        self._contacts: dict[bytes, Contact] = {}
+        self._buckets: dict[int, dict[bytes, Contact]] = {}  # by distance; each in the order of hearing
+        self._siblings: list[tuple[int, bytes]] = []  # (distance, endpoint id), ascending
+
+    def __len__(self) -> int:
+        return len(self._contacts)
+
+    def get(self, endpoint_id: bytes) -> Contact | None:
+        return self._contacts.get(endpoint_id)
+
+    def contacts(self) -> Iterator[Contact]:
+        """All of them, bucket by bucket, the nearest bucket first."""
+        for index in sorted(self._buckets):
+            yield from self._buckets[index].values()
+
+    def bucket_sizes(self) -> dict[int, int]:
+        """How many contacts in each bucket that has any, the nearest first."""
+        return {index: len(self._buckets[index]) for index in sorted(self._buckets)}
+
+    def sibling_distances(self) -> list[int]:
+        """From our own id, ascending."""
+        return [distance for distance, _ in self._siblings]
+
+    def heard(self, endpoint_id: bytes, now_s: float) -> bool:
+        """A contact of ours said something. False when it is none."""
+        contact = self._contacts.get(endpoint_id)
+        if contact is None:
+            return False
+        contact.heard_s = now_s
+        contact.failures = 0
+        bucket = self._buckets[contact.bucket]
+        del bucket[endpoint_id]
+        bucket[endpoint_id] = contact
+        return True
+
+    def place_for(self, address: PeerAddress) -> Place:
+        """Whether a peer would get in once it has proven to be alive."""
+        if address.endpoint_id in self._contacts:
+            return "known"
+        return self._place(node_id(address.endpoint_id) ^ self.own_node_id, groups_of_all(address.addresses))
+
+    def offer(self, address: PeerAddress) -> Place:
+        """A stranger was heard: what it finds; where its bucket is full it becomes a spare."""
+        place = self.place_for(address)
+        if place == "full":
+            self.spares.add((node_id(address.endpoint_id) ^ self.own_node_id).bit_length() - 1, address)
+        return place
+
+    def add(self, address: PeerAddress, now_s: float) -> Place:
+        """A peer has answered a request of ours: it is in the table afterwards if the answer is "free" or "known"."""
+        endpoint_id = address.endpoint_id
+        known = self._contacts.get(endpoint_id)
+        if known is not None:
+            self.heard(endpoint_id, now_s)
+            self._readdress(known, address)
+            return "known"
+        number = node_id(endpoint_id)
+        distance = number ^ self.own_node_id
+        groups = groups_of_all(address.addresses)
+        place = self._place(distance, groups)
+        index = distance.bit_length() - 1
+        if place == "full":
+            self.spares.add(index, address)
+        if place != "free":
+            return place
+        self.spares.forget(index, endpoint_id)
+        contact = Contact(address, number, index, groups, now_s)
+        self._contacts[endpoint_id] = contact
+        self._buckets.setdefault(index, {})[endpoint_id] = contact
+        self.crowding.joined(groups)
+        self._join_siblings(distance, endpoint_id)
+        if len(self._contacts) > self._settings.contacts_max:
+            self._trim()
+        return "free"
+
+    def remove(self, endpoint_id: bytes) -> PeerAddress | None:
+        """Put a contact out. A spare that could take its place, if there is one: it has to prove to be alive first."""
+        contact = self._contacts.get(endpoint_id)
+        if contact is None:
+            return None
+        self._drop(contact)
+        return self.spares.take(contact.bucket)
+
+    def stalest(self) -> Contact | None:
+        """The contact heard least recently of all."""
+        heads = (next(iter(bucket.values())) for bucket in self._buckets.values())
+        return min(heads, key=lambda contact: contact.heard_s, default=None)
+
+    def stalest_beside(self, endpoint_id: bytes) -> Contact | None:
+        """The contact heard least recently in the bucket where this peer would be."""
+        bucket = self._buckets.get((node_id(endpoint_id) ^ self.own_node_id).bit_length() - 1)
+        return next(iter(bucket.values())) if bucket else None
+
+    def closest(self, target: int, count: int) -> list[Contact]:
+        """The `count` closest contacts to `target`, the closest first.
+
+        All contacts of the target's own bucket are closer to it than any of the nearer buckets, these closer than those
+        of the next farther bucket, and so on; so few buckets are looked at and less is sorted.
+        """
+        index = (target ^ self.own_node_id).bit_length() - 1
+        buckets = self._buckets
+        found: list[Contact] = []
+        if index in buckets:
+            found = sorted(buckets[index].values(), key=lambda contact: contact.node_id ^ target)
+        if len(found) < count:
+            nearer = [contact for i, bucket in buckets.items() if i < index for contact in bucket.values()]
+            nearer.sort(key=lambda contact: contact.node_id ^ target)
+            found += nearer
+        farther = index + 1
+        while len(found) < count and farther < KEY_BITS:
+            if farther in buckets:
+                found += sorted(buckets[farther].values(), key=lambda contact: contact.node_id ^ target)
+            farther += 1
+        del found[count:]
+        return found
+
+    def is_responsible(self, key: int) -> bool:
+        """Whether this node is among the k closest to `key`, as far as it knows."""
+        closest = self.closest(key, self._settings.bucket_contacts_max)
+        if len(closest) < self._settings.bucket_contacts_max:
+            return True
+        return self.own_node_id ^ key < closest[-1].node_id ^ key
+
+    def _place(self, distance: int, groups: Groups) -> Place:
+        if distance == 0:
+            return "refused"
+        bucket = self._buckets.get(distance.bit_length() - 1)
+        if not self.crowding.admits(groups, [contact.groups for contact in bucket.values()] if bucket else []):
+            return "refused"  # not even a spare: a network that fills a bucket would fill its spares as well
+        if bucket is None or len(bucket) < self._settings.bucket_contacts_max or self._would_be_sibling(distance):
+            return "free"
+        return "full"
+
+    def _would_be_sibling(self, distance: int) -> bool:
+        siblings = self._siblings
+        return len(siblings) < self._settings.siblings_max or distance < siblings[-1][0]
+
+    def _join_siblings(self, distance: int, endpoint_id: bytes) -> None:
+        if not self._would_be_sibling(distance):
+            return
+        insort(self._siblings, (distance, endpoint_id))
+        if len(self._siblings) > self._settings.siblings_max:
+            _, fallen_id = self._siblings.pop()
+            fallen = self._contacts[fallen_id]
+            if len(self._strangers(fallen.bucket)) > self._settings.bucket_contacts_max:
+                self._drop(fallen)
+
+    def _strangers(self, index: int) -> list[Contact]:
+        """The contacts of a bucket that are not siblings, heard least recently first."""
+        bucket = self._buckets[index]
+        reach = self._siblings[-1][0] if self._siblings else -1
+        return [contact for contact in bucket.values() if contact.node_id ^ self.own_node_id > reach]
+
+    def _drop(self, contact: Contact) -> None:
+        endpoint_id = contact.address.endpoint_id
+        del self._contacts[endpoint_id]
+        bucket = self._buckets[contact.bucket]
+        del bucket[endpoint_id]
+        if not bucket:
+            del self._buckets[contact.bucket]
+        self.crowding.left(contact.groups)
+        distance = contact.node_id ^ self.own_node_id
+        if self._siblings and distance <= self._siblings[-1][0]:
+            self._siblings.remove((distance, endpoint_id))
+            self._refill_siblings()
+
+    def _refill_siblings(self) -> None:
+        """A sibling has gone: the closest of the others becomes one."""
+        for index in sorted(self._buckets):
+            beyond = self._strangers(index)
+            if beyond:
+                closest = min(beyond, key=lambda contact: contact.node_id ^ self.own_node_id)
+                self._siblings.append((closest.node_id ^ self.own_node_id, closest.address.endpoint_id))
+                return
+
+    def _readdress(self, contact: Contact, address: PeerAddress) -> None:
+        """It says where it is now. If that place is crowded, the old one stands until it fails."""
+        if address == contact.address or not (address.addresses or address.relay_url):
+            return
+        groups = groups_of_all(address.addresses)
+        if groups != contact.groups:
+            bucket = self._buckets[contact.bucket].values()
+            self.crowding.left(contact.groups)
+            if not self.crowding.admits(groups, [other.groups for other in bucket if other is not contact]):
+                self.crowding.joined(contact.groups)
+                return
+            self.crowding.joined(groups)
+            contact.groups = groups
+        contact.address = address
+
+    def _trim(self) -> None:
+        """Too many in all (a crowd around our own id): of the fullest bucket the one heard least recently goes."""
+        strangers = [self._strangers(index) for index in sorted(self._buckets)]
+        self._drop(max(strangers, key=len)[0])
