@@ -2,6 +2,7 @@
 
 For tests, and for simulations on a loop whose time is virtual: whatever waits here waits on asyncio, so the same seed
 gives the same order of events. One MemoryNetwork is the world; endpoints of different networks do not see each other.
+What is sent takes the network's Way (memory_way.py), which a simulation may make long, narrow and unsafe.
 
 Kept alike with QUIC on purpose: a stream is seen by the acceptor only once its opener has sent something on it; a
 sender waits while too much is unread; a reset discards what was not read yet; closing a connection loses
@@ -15,6 +16,7 @@ from nearcast.errors import UnavailableError
 from nearcast.keys import Identity
 from nearcast.transport.base import STREAMS_PER_CONNECTION_MAX, Connection, PeerAddress, Stream
 from nearcast.transport.memory_pipe import Pipe, PipeReceiver, PipeSender
+from nearcast.transport.memory_way import FixedWay, Way
 
 ACCEPT_BACKLOG_MAX = 64  # connections that nobody has accepted yet, as in transport/iroh.py
 
@@ -27,12 +29,24 @@ class MemoryNetwork:
     _endpoints: "dict[str, MemoryEndpoint]" = field(default_factory=dict)
     _count: int = 0
 
-    def endpoint(self, identity: Identity) -> "MemoryEndpoint":
-        """A new endpoint, reachable at an address of this network."""
+    def endpoint(self, identity: Identity, location: str | None = None) -> "MemoryEndpoint":
+        """A new endpoint, reachable at an address of this network; `location`: that one, `host:port`."""
         self._count += 1
-        endpoint = MemoryEndpoint(self, identity.endpoint_id, f"memory-{self._count}:1")
+        endpoint = MemoryEndpoint(self, identity.endpoint_id, location or f"memory-{self._count}:1")
         self._endpoints[endpoint.location] = endpoint
         return endpoint
+
+    def way(self, sender: "MemoryEndpoint", receiver: "MemoryEndpoint") -> Way:
+        """How what one sends gets to the other."""
+        return FixedWay(self.latency_s)
+
+    def rtt_s(self, one: "MemoryEndpoint", other: "MemoryEndpoint") -> float:
+        """What the transport of one would measure as the round-trip time to the other."""
+        return 2 * self.latency_s
+
+    async def handshake(self, dialler: "MemoryEndpoint", remote: "MemoryEndpoint") -> None:
+        """Until the one that dials has the other's first answer, or for ever. Raises UnavailableError."""
+        await asyncio.sleep(2 * self.latency_s)
 
     def find(self, address: PeerAddress) -> "MemoryEndpoint | None":
         """The living endpoint with that key at one of those places."""
@@ -42,8 +56,10 @@ class MemoryNetwork:
                 return endpoint
         return None
 
-    def forget(self, location: str) -> None:
-        self._endpoints.pop(location, None)
+    def forget(self, endpoint: "MemoryEndpoint") -> None:
+        """It is not to be found any more, unless another one has taken its place."""
+        if self._endpoints.get(endpoint.location) is endpoint:
+            del self._endpoints[endpoint.location]
 
 
 class MemoryEndpoint:
@@ -76,9 +92,9 @@ class MemoryEndpoint:
             raise UnavailableError(f"no answer from {address.endpoint_id.hex()[:16]} in {timeout_s:g} s") from None
 
     async def _dial(self, remote: "MemoryEndpoint") -> "MemoryConnection":
-        await asyncio.sleep(2 * self._network.latency_s)
+        await self._network.handshake(self, remote)
         await remote._accepting.wait()
-        near, far = _connection_pair(self, remote, self._network.latency_s)
+        near, far = _connection_pair(self._network, self, remote)
         try:
             await remote._backlog.put(far)
         except asyncio.CancelledError:
@@ -98,12 +114,17 @@ class MemoryEndpoint:
         self._wake_acceptor()  # the next of several waiting acceptors
         raise UnavailableError("this endpoint is closed")
 
+    @property
+    def connections(self) -> "tuple[MemoryConnection, ...]":
+        """Those that are open."""
+        return tuple(self._connections)
+
     async def close(self) -> None:
         if self._closed:
             return
         self._closed = True
-        self._network.forget(self.location)
-        for connection in list(self._connections):
+        self._network.forget(self)
+        for connection in self.connections:
             connection.end()
         self._accepting.set()
         self._wake_acceptor()
@@ -123,11 +144,12 @@ class MemoryEndpoint:
 class MemoryConnection:
     """Connection of transport/base.py: one end of a pair."""
 
-    def __init__(self, endpoint: MemoryEndpoint, remote_id: bytes, latency_s: float) -> None:
+    def __init__(self, network: MemoryNetwork, endpoint: MemoryEndpoint, remote: MemoryEndpoint) -> None:
         self.peer: MemoryConnection = self  # the other end, set by _connection_pair
-        self._endpoint = endpoint
-        self._remote_id = remote_id
-        self._latency_s = latency_s
+        self.endpoint = endpoint
+        self.way = network.way(endpoint, remote)
+        self._network = network
+        self._remote = remote
         self._incoming: asyncio.Queue[Stream | None] = asyncio.Queue()  # bounded by the opener's slots
         self._slots = asyncio.Semaphore(STREAMS_PER_CONNECTION_MAX)
         self._streams: dict[_OpenStream, None] = {}
@@ -136,21 +158,21 @@ class MemoryConnection:
 
     @property
     def remote_id(self) -> bytes:
-        return self._remote_id
+        return self._remote.endpoint_id
 
     @property
     def is_closed(self) -> bool:
         return self._closed.is_set()
 
     def rtt_s(self) -> float | None:
-        return 2 * self._latency_s
+        return self._network.rtt_s(self.endpoint, self._remote)
 
     async def open_stream(self) -> Stream:
         await self._slots.acquire()
         if self.is_closed:
             self._slots.release()  # the next of several that wait
             raise UnavailableError("the connection is closed")
-        stream = _OpenStream(self, self._latency_s)
+        stream = _OpenStream(self)
         self._streams[stream] = None
         return stream.for_opener()
 
@@ -167,8 +189,8 @@ class MemoryConnection:
         self._incoming.put_nowait(stream)
 
     def release(self, stream: "_OpenStream") -> None:
-        """A stream that we opened is over in both directions."""
-        if stream in self._streams:
+        """A stream that we opened is over in both directions. Once one end is lost, the other still has to hear."""
+        if stream in self._streams and not self.is_closed and not self.peer.is_closed:
             del self._streams[stream]
             self._slots.release()
 
@@ -176,24 +198,32 @@ class MemoryConnection:
         self.end()
 
     def end(self) -> None:
-        """Close both ends at once and wake all that wait on them."""
-        for end in (self, self.peer):
-            if end._closed.is_set():
-                continue
-            end._closed.set()
-            end._endpoint.unregister(end)
-            end._incoming.put_nowait(None)
-            for stream in tuple(end._streams):
-                stream.there.lose()
-                stream.back.lose()
-            end._slots.release()
+        """Close this end, and the other as soon as it hears of it."""
+        if not self.is_closed:
+            self.lose("the connection is closed")
+            self.way.send(lambda: self.peer.lose("the connection is closed"), 0, 0.0)
+
+    def lose(self, reason: str) -> None:
+        """This end is over, and all that wait on it wake; the other end is not told."""
+        if self.is_closed:
+            return
+        self._closed.set()
+        self.endpoint.unregister(self)
+        self._incoming.put_nowait(None)
+        for stream in tuple(self._streams):
+            stream.there.lose_sender(reason)
+            stream.back.lose_receiver(reason)
+        for stream in tuple(self.peer._streams):
+            stream.there.lose_receiver(reason)
+            stream.back.lose_sender(reason)
+        self._slots.release()
 
 
 def _connection_pair(
-    opener: MemoryEndpoint, acceptor: MemoryEndpoint, latency_s: float
+    network: MemoryNetwork, opener: MemoryEndpoint, acceptor: MemoryEndpoint
 ) -> tuple[MemoryConnection, MemoryConnection]:
-    near = MemoryConnection(opener, acceptor.endpoint_id, latency_s)
-    far = MemoryConnection(acceptor, opener.endpoint_id, latency_s)
+    near = MemoryConnection(network, opener, acceptor)
+    far = MemoryConnection(network, acceptor, opener)
     near.peer, far.peer = far, near
     return near, far
 
@@ -201,11 +231,11 @@ def _connection_pair(
 class _OpenStream:
     """A stream that one side opened: both directions, counted as long as one of them lives."""
 
-    def __init__(self, opener: MemoryConnection, latency_s: float) -> None:
+    def __init__(self, opener: MemoryConnection) -> None:
         self._opener = opener
         self._announced = False
-        self.there = Pipe(latency_s, self._check_over)
-        self.back = Pipe(latency_s, self._check_over)
+        self.there = Pipe(opener.way, opener.peer.way, self._check_over)
+        self.back = Pipe(opener.peer.way, opener.way, self._check_over)
 
     def for_opener(self) -> Stream:
         return Stream(PipeSender(self.there, self._announce), PipeReceiver(self.back, self._announce))

@@ -1,7 +1,7 @@
 """One direction of a stream within a process: a bounded buffer between a sender and a receiver.
 
-What the sender does (bytes, the end, a reset) reaches the receiver after the latency and in order; what the receiver
-does (stop) travels back the same way. `is_over` once nothing more can come of it.
+What the sender does (bytes, the end, a reset) reaches the receiver over a Way, in order; what the receiver does (stop)
+travels back over the opposite one. `is_over` once nothing more can come of it.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from nearcast.errors import RemoteError, UnavailableError
+from nearcast.transport.memory_way import Way
 
 STREAM_BUFFER_BYTES = 1_250_000  # quinn's default window for one stream: 12.5 MB/s × 100 ms
 
@@ -17,10 +18,12 @@ STREAM_BUFFER_BYTES = 1_250_000  # quinn's default window for one stream: 12.5 M
 class Pipe:
     """The state that PipeSender and PipeReceiver share."""
 
-    def __init__(self, latency_s: float, on_over: Callable[[], None]) -> None:
-        self._latency_s = latency_s
+    def __init__(self, way: Way, way_back: Way, on_over: Callable[[], None]) -> None:
+        self._way = way
+        self._way_back = way_back
         self._on_over = on_over
         self._on_their_way: deque[Callable[[], None]] = deque()
+        self._arrival_s = 0.0  # of the newest of them
         self._chunks: deque[bytes] = deque()
         self._head_offset = 0
         self._changed = asyncio.Event()
@@ -31,19 +34,24 @@ class Pipe:
         self.at_end = False  # the end has arrived
         self.is_over = False
 
-    def later(self, action: Callable[[], None]) -> None:
-        """Do it when it has arrived at the other side. Equal latencies keep their order: whoever's timer fires first
-        takes the oldest action."""
-        if self._latency_s <= 0:
+    def later(self, action: Callable[[], None], size_bytes: int = 0) -> None:
+        """Do it when it has arrived at the receiver. Whichever arrival comes first takes the oldest action."""
+        self._on_their_way.append(action)
+        self._arrival_s = self._way.send(self._arrive, size_bytes, self._arrival_s)
+
+    def back(self, action: Callable[[], None]) -> None:
+        """Do it when word of it has arrived at the sender."""
+
+        def arrive() -> None:
             action()
             self.wake()
-            return
-        self._on_their_way.append(action)
-        asyncio.get_running_loop().call_later(self._latency_s, self._arrive)
+
+        self._way_back.send(arrive, 0, 0.0)
 
     def _arrive(self) -> None:
-        self._on_their_way.popleft()()
-        self.wake()
+        if self._on_their_way:  # else the connection has ended since
+            self._on_their_way.popleft()()
+            self.wake()
 
     def wake(self) -> None:
         self._changed.set()
@@ -87,10 +95,15 @@ class Pipe:
             self.sender_failure = reason
             self.over()
 
-    def lose(self) -> None:
-        """The connection is gone, at both sides at once."""
-        self.fail_sender("the connection is closed")
-        self.fail_receiver("the connection is closed")
+    def lose_sender(self, reason: str) -> None:
+        """The connection has ended at the sender's side; what is on its way is lost."""
+        self._on_their_way.clear()
+        self.fail_sender(reason)
+        self.wake()
+
+    def lose_receiver(self, reason: str) -> None:
+        """The connection has ended at the receiver's side."""
+        self.fail_receiver(reason)
         self.wake()
 
     def finish_arrived(self) -> None:
@@ -124,7 +137,7 @@ class PipeSender:
             chunk = bytes(view[position : position + room])
             self._pipe.held_bytes += len(chunk)
             position += len(chunk)
-            self._pipe.later(partial(self._pipe.put, chunk))
+            self._pipe.later(partial(self._pipe.put, chunk), len(chunk))
 
     async def finish(self) -> None:
         if self._pipe.ended or self._pipe.sender_failure is not None:
@@ -183,5 +196,5 @@ class PipeReceiver:
         self._announce()
         self._pipe.at_end = False
         self._pipe.fail_receiver("this stream was stopped by us")
-        self._pipe.later(lambda: self._pipe.fail_sender(f"the peer stopped the stream (code {code})"))
+        self._pipe.back(lambda: self._pipe.fail_sender(f"the peer stopped the stream (code {code})"))
         self._pipe.wake()
