@@ -36,7 +36,7 @@ def test_the_window_follows_what_was_paid() -> None:
     assert window_bytes(cost_units(20 * MIB, PRICE), PRICE) == pytest.approx(10 * MIB, rel=0.01)
     assert window_bytes(CAPACITY, PRICE) == WINDOW_BYTES_MAX
     assert window_bytes(0, 0) == WINDOW_BYTES_MAX
-    assert step_bytes(0, PRICE) == WINDOW_BYTES_MIN // 8
+    assert step_bytes(0, PRICE) == WINDOW_BYTES_MIN // 4
 
 
 def test_a_stranger_gets_one_window_and_no_more() -> None:
