@@ -10,7 +10,7 @@ is being written and the one that is read ahead.
 
 import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
@@ -34,11 +34,19 @@ from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection, Stream
 from nearcast.wire import FrameReader, encode_message
 
-__all__ = ["Relaying", "ServeGate", "ServePolicy", "serve_connection"]
+__all__ = ["Overlay", "Relaying", "ServeGate", "ServePolicy", "serve_connection"]
 
 STREAMS_MAX = 64  # answered at a time per connection; guess: a client asks 3 per download
 REQUEST_TIMEOUT_S = 10.0  # from a stream's first byte to its whole request; guess
 RESET_SLOW = 2  # the code that a reader which was cut off sees
+
+
+class Overlay(Protocol):
+    """What is needed of overlay/links.py: streams that live as long as their connection."""
+
+    def is_hello(self, first: Any) -> bool: ...
+
+    async def serve(self, connection: Connection, stream: Stream, frames: FrameReader, first: Any) -> None: ...
 
 
 async def serve_connection(
@@ -53,18 +61,19 @@ async def serve_connection(
     charging: Charging | None = None,
     listed: Listed | None = None,
     relaying: Relaying | None = None,
+    overlay: Overlay | None = None,
 ) -> None:
     """Answer until the connection ends; returns then.
 
     `charging`: None serves everybody for free. `listed`: what is never served, whoever asks; None where there is no
-    list. `relaying`: who brings what is not here. Tells telemetry of every fetch: event "served" with peer, root, path,
+    list. `relaying`: who brings what is not here. `overlay`: who reads the overlay's
+    streams; None: they are not spoken. Tells telemetry of every fetch: event "served" with peer, root, path,
     end, size_bytes and seconds.
     """
     keep_large_buffers()
     gate, peer = gate or ServeGate(), connection.remote_id
-    answering = _Answering(
-        Serving(peer, store, policy, telemetry, clock, gate, slow_reader_s, charging, listed, relaying)
-    )
+    serving = Serving(peer, store, policy, telemetry, clock, gate, slow_reader_s, charging, listed, relaying)
+    answering = _Answering(serving, connection, overlay)
     slots = asyncio.Semaphore(STREAMS_MAX)
     async with asyncio.TaskGroup() as group:
         while True:
@@ -80,8 +89,10 @@ async def serve_connection(
 class _Answering:
     """The streams of one connection."""
 
-    def __init__(self, serving: Serving) -> None:
+    def __init__(self, serving: Serving, connection: Connection, overlay: Overlay | None) -> None:
         self._serving = serving
+        self._connection = connection
+        self._overlay = overlay
 
     async def stream(self, stream: Stream) -> None:
         """One request and its answer. The other side's faults end here."""
@@ -101,6 +112,9 @@ class _Answering:
             first = await self._first_message(frames)
             if serving.charging is not None and serving.charging.is_greeting(first):
                 await serving.charging.collect(stream, frames, first, serving.peer)
+            elif self._overlay is not None and self._overlay.is_hello(first):
+                await self._overlay.serve(self._connection, stream, frames, first)
+                return
             else:
                 await self._request(stream, parse_request(first))
         except RemoteError as error:

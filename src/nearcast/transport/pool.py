@@ -7,6 +7,7 @@ longer to reach than anybody's patience is reached the next time. `close` ends t
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Container
 
 from nearcast.errors import UnavailableError
 from nearcast.telemetry import Telemetry
@@ -29,6 +30,7 @@ class ConnectionPool:
         self._dials: dict[bytes, asyncio.Task[Connection]] = {}  # awaited in close()
         self._is_closed = False
         self._silent_since_s: dict[bytes, float] = {}
+        self._used_s: dict[bytes, float] = {}  # when each was asked for last, by the loop's clock
 
     @property
     def endpoint_id(self) -> bytes:
@@ -62,25 +64,51 @@ class ConnectionPool:
         if connection is None:
             return None
         if connection.is_closed:
-            del self._connections[endpoint_id]
-            self._silent_since_s.pop(endpoint_id, None)
+            self._forget(endpoint_id)
             return None
         self._connections.move_to_end(endpoint_id)
+        self._used_s[endpoint_id] = asyncio.get_running_loop().time()
         return connection
+
+    def _forget(self, endpoint_id: bytes) -> None:
+        del self._connections[endpoint_id]
+        self._silent_since_s.pop(endpoint_id, None)
+        self._used_s.pop(endpoint_id, None)
 
     async def _dial(self, address: PeerAddress, timeout_s: float) -> Connection:
         connection = await self._endpoint.connect(address, timeout_s)
         self._telemetry.count("connections_dialled")
         self._connections[address.endpoint_id] = connection
+        self._connections.move_to_end(address.endpoint_id)
         self._silent_since_s.pop(address.endpoint_id, None)
+        self._used_s[address.endpoint_id] = asyncio.get_running_loop().time()
         await self._make_room()
         return connection
 
     async def _make_room(self) -> None:
         while len(self._connections) > self._limit:
-            endpoint_id, oldest = self._connections.popitem(last=False)
-            self._silent_since_s.pop(endpoint_id, None)
+            endpoint_id, oldest = next(iter(self._connections.items()))
+            self._forget(endpoint_id)
             await oldest.close()
+
+    def has(self, endpoint_id: bytes) -> bool:
+        """Whether there is a live connection to that peer; looking does not count as use."""
+        connection = self._connections.get(endpoint_id)
+        return connection is not None and not connection.is_closed
+
+    def used_s(self, endpoint_id: bytes) -> float:
+        """When the connection to that peer was asked for last, by the loop's clock; -inf: there is none."""
+        return self._used_s.get(endpoint_id, float("-inf"))
+
+    async def close_idle(self, idle_s: float, held: Container[bytes]) -> None:
+        """Close what nobody has asked for that long; those to the `held` peers stay, and count as used now."""
+        now_s = asyncio.get_running_loop().time()
+        for endpoint_id, connection in list(self._connections.items()):
+            if endpoint_id in held:
+                self._connections.move_to_end(endpoint_id)
+            elif now_s - self._used_s.get(endpoint_id, now_s) >= idle_s or connection.is_closed:
+                self._forget(endpoint_id)
+                await connection.close()
 
     def answered(self, connection: Connection) -> None:
         """Something came on it that was asked for: it lives."""
@@ -97,13 +125,13 @@ class ConnectionPool:
         since_s = min(now_s - waited_s, self._silent_since_s.get(key, now_s))
         self._silent_since_s[key] = since_s
         if now_s - since_s >= SILENCE_S:
-            del self._connections[key], self._silent_since_s[key]
+            self._forget(key)
 
     async def drop(self, endpoint_id: bytes) -> None:
         """Close the connection to that peer, if there is one."""
-        connection = self._connections.pop(endpoint_id, None)
-        self._silent_since_s.pop(endpoint_id, None)
+        connection = self._connections.get(endpoint_id)
         if connection is not None:
+            self._forget(endpoint_id)
             await connection.close()
 
     async def close(self) -> None:
