@@ -133,7 +133,7 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         async def bind(identity: Identity, **_: Any) -> Any:
             return TappedEndpoint(network.endpoint(identity), taps.pop())
 
-    monkeypatch.setattr("nearcast.node.assembly.IrohEndpoint", Bound)
+    monkeypatch.setattr("nearcast.node.outside.IrohEndpoint", Bound)
     taps[1] = tap
     async with AsyncExitStack() as stack:
         web = await stack.enter_async_context(web_origin(FILES))

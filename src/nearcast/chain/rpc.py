@@ -56,9 +56,11 @@ class JsonRpc:
         timeout_s: float = TIMEOUT_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
+        wire: Wire | None = None,
     ) -> None:
+        """`wire`: over which to ask instead of HTTP."""
         self.expected_chain_id = expected_chain_id
-        self._wire = Wire(url, timeout_s=timeout_s)
+        self._wire = wire or Wire(url, timeout_s=timeout_s)
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._chain_is_known = False

@@ -24,13 +24,13 @@ from nearcast.node.gateway import running_gateway
 from nearcast.node.lan import watch_lan
 from nearcast.node.limits import raise_descriptor_limit
 from nearcast.node.money_wish import MoneyWish
+from nearcast.node.outside import REAL, Outside
 from nearcast.node.relaying import Relay
 from nearcast.node.running import Node
 from nearcast.node.serving import accept_connections
 from nearcast.node.upkeep import keep_up
 from nearcast.overlay.peers import PeerBook, parse_peer
 from nearcast.telemetry import Telemetry
-from nearcast.transport.iroh import IrohEndpoint
 from nearcast.transport.pool import ConnectionPool
 
 if TYPE_CHECKING:
@@ -60,22 +60,24 @@ async def run_node(
     on_event: Callable[[FetchEvent], None] = _ignore_event,
     clock: Clock | None = None,
     money: MoneyWish | None = None,
+    outside: Outside = REAL,
 ) -> AsyncIterator[Node]:
     """A node with everything started; on leaving, everything is stopped and durable.
 
     `http=False, announce=False` makes a client only: it fetches, serves nobody, and nobody is told that it is there.
-    `money`: with it the node may pay, and is paid if its configuration names a price.
+    `money`: with it the node may pay, and is paid if its configuration names a price. `outside`: its sockets.
     Raises StoreLockedError, StoreError, AddressInUseError, UsageError.
     """
     raise_descriptor_limit()
     with one_error():
         async with AsyncExitStack() as stack:
-            node = await _assembled(config, clock or SystemClock(), on_event, money, stack, is_command=not announce)
+            told = clock or SystemClock()
+            node = await _assembled(config, told, on_event, money, outside, stack, is_command=not announce)
             if http:
                 await stack.enter_async_context(running_gateway(node, config.http, on_request))
             async with asyncio.TaskGroup() as tasks:
                 endless = [accept_connections(node)] if announce else []
-                endless += [keep_up(node.store, config.store.scrub_bytes_per_s, node.telemetry)] if http else []
+                endless += [keep_up(node.store, config.store.scrub_bytes_per_s, node.telemetry)] if announce else []
                 endless += [watch_lan(node, announce=announce)] if config.peers.lan else []
                 running = [tasks.create_task(each) for each in endless]
                 try:
@@ -90,6 +92,7 @@ async def _assembled(
     clock: Clock,
     on_event: Callable[[FetchEvent], None],
     wish: MoneyWish | None,
+    outside: Outside,
     stack: AsyncExitStack,
     *,
     is_command: bool,
@@ -100,9 +103,7 @@ async def _assembled(
     identity = load_or_create_identity(config.data_dir / IDENTITY_FILE)
     opening = functools.partial(Store.open, config.data_dir, quota_bytes=config.store.quota_bytes, clock=clock)
     store = stack.enter_context(await asyncio.to_thread(opening))
-    endpoint = await IrohEndpoint.bind(
-        identity, listen=config.quic.listen, relay=config.quic.relay, advertise=config.quic.advertise
-    )
+    endpoint = await outside.endpoint(identity, config.quic)
     stack.push_async_callback(endpoint.close)
     telemetry = Telemetry()
     pool = ConnectionPool(endpoint, telemetry)
@@ -111,7 +112,7 @@ async def _assembled(
     if wish is not None and not wish.is_idle:
         from nearcast.node.money import running_money  # it brings all of the chain's room
 
-        money = await stack.enter_async_context(running_money(wish, identity, clock, telemetry))
+        money = await stack.enter_async_context(running_money(wish, identity, clock, telemetry, outside.rpc))
     peers = PeerBook()
     for address in known:
         peers.add(address, "config", clock.monotonic_s())

@@ -5,7 +5,7 @@ A node that has no price and no wallet has none of this, and never asks a chain 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -48,11 +48,16 @@ class Money:
 
 @asynccontextmanager
 async def running_money(
-    wish: MoneyWish, identity: Identity, clock: Clock, telemetry: Telemetry
+    wish: MoneyWish,
+    identity: Identity,
+    clock: Clock,
+    telemetry: Telemetry,
+    connect: Callable[[str, int], JsonRpc] = JsonRpc,
 ) -> AsyncIterator[Money]:
     """Earning and paying as wished, while the block runs; at its end what is due is paid.
 
-    Raises as `earning` does; a payer's chain is asked only when there is something to pay.
+    `connect(url, chain_id)`: who answers for the chain. Raises as `earning` does; a payer's chain is asked only when
+    there is something to pay.
     """
     config = wish.config
     settled = deployment(config.chain.network)
@@ -61,7 +66,7 @@ async def running_money(
             f"{settled.name} has no registry of Nearcast yet, so nobody can be paid", fix="use --chain dev"
         )
     async with AsyncExitStack() as stack:
-        rpc = await stack.enter_async_context(JsonRpc(config.chain.rpc, settled.chain_id))
+        rpc = await stack.enter_async_context(connect(config.chain.rpc, settled.chain_id))
         folder = config.chain_folder(settled.chain_id)
         confirmations = config.chain.confirmations or settled.confirmations
         directory = stack.enter_context(
