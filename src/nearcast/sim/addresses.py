@@ -19,7 +19,7 @@ class Addresses:
 
     __slots__ = ("_count", "_rng", "_seed", "_taken")
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._seed = seed
         self._rng = random.Random(f"{seed}/addresses")
         self._count = 0

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from nearcast.errors import NearcastError
 from nearcast.overlay.machine import Arm, Drop, Keep, Machine, Send, Tell
 from nearcast.sim.addresses import Addresses
+from nearcast.sim.guard import nothing_from_outside
 from nearcast.sim.network import FAILED, GIVE_UP_S
 from nearcast.sim.peer import Peer
 from nearcast.sim.queue import CALL, TIMER, UNREACHABLE, Queue
@@ -68,7 +69,12 @@ class Simulation:
     """
 
     def __init__(
-        self, seed: int, network: "Network", *, size_of: Callable[[Any], int] | None = None, trace: Trace | None = None
+        self,
+        seed: int | str,
+        network: "Network",
+        *,
+        size_of: Callable[[Any], int] | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self.seed = seed
         self.network = network
@@ -80,9 +86,12 @@ class Simulation:
         self.on_progress: Callable[[float, int], None] | None = None  # (simulated seconds, events so far)
         self.sent_of_kind: dict[type, int] = {}  # messages sent, by their class
         self.bytes_of_kind: dict[type, int] = {}
+        self.on_added: list[Callable[[Peer], None]] = []  # called with each new peer before its machine starts
         self.arrived = 0  # peers so far
+        self.lived_s = 0.0  # the lives of all that are gone, together
         self.size_of = size_of
-        self._placing = random.Random(f"{seed}/placing")
+        self._sites = list(range(network.latency.sites))
+        random.Random(f"{seed}/placing").shuffle(self._sites)
         self._addresses = Addresses(seed)
         self._queue = Queue()
         self._listeners: dict[type, list[Listener]] = {}
@@ -94,13 +103,13 @@ class Simulation:
         return self._addresses.new()
 
     def add(self, machine: Machine, address: PeerAddress, *, site: int | None = None) -> Peer:
-        """Start a machine now. It stands at `site` of the latency matrix, by default at a random one.
+        """Start a machine now. It stands at `site` of the latency matrix; else sites are dealt out in a random order.
 
         An address that was here before is the same peer come back, with what its machine remembers.
         """
         rows = self.network.latency.rows
         if site is None:
-            site = self._placing.randrange(len(rows))
+            site = self._sites[self.arrived % len(rows)]
         former = self.peers.get(address.endpoint_id)
         if former is not None and former.is_alive:
             raise ValueError(f"{former} is here already")
@@ -110,6 +119,8 @@ class Simulation:
         peer.position = len(self.alive)
         self.alive.append(peer)
         self.peers[address.endpoint_id] = peer
+        for shape in self.on_added:
+            shape(peer)
         self._perform(peer, machine.start(peer.clock_s(self.now_s)))
         return peer
 
@@ -132,6 +143,7 @@ class Simulation:
             return
         peer.is_alive = False
         peer.left_s = self.now_s
+        self.lived_s += self.now_s - peer.joined_s
         last = self.alive.pop()
         if last is not peer:
             self.alive[peer.position] = last
@@ -171,7 +183,8 @@ class Simulation:
         try:
             while self.now_s < end_s:
                 step_s = min(self.now_s + STEP_S, end_s)
-                self._run(step_s)
+                with nothing_from_outside():
+                    self._run(step_s)
                 self.now_s = step_s
                 if self.on_progress is not None:
                     self.on_progress(step_s, self.trace.steps)

@@ -1,0 +1,165 @@
+"""Runs a scenario with one seed and judges it: its driver, the checks, the one line that runs it again.
+
+A driver is `nearcast.sim.figures.<driver>` with `run(run: Run) -> None`.
+"""
+
+import importlib
+import math
+import re
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from nearcast.errors import NearcastError, UsageError
+from nearcast.sim import swarm
+from nearcast.sim.report import Curve, Figure, Report, broken
+from nearcast.sim.run import Run
+from nearcast.sim.scenario import Scenario
+
+_DRIVER = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class ScenarioFailedError(NearcastError):
+    """A simulated scenario did not do what its checks demand. The same seed fails the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one seed gave. `events` are simulated steps; `trace` is their hash."""
+
+    scenario: str
+    seed: int
+    nodes: int
+    figures: dict[str, Figure]
+    curves: list[Curve]
+    failures: list[str]
+    notes: list[str]
+    trace: str
+    events: int
+    simulated_s: float
+    wall_s: float
+    replay: str  # the command that does it again
+    drawn: dict[str, float] = field(default_factory=dict)  # what swarm mode drew
+
+    @property
+    def is_good(self) -> bool:
+        return not self.failures
+
+
+def run_seed(
+    scenario: Scenario,
+    seed: int,
+    nodes: int | None = None,
+    *,
+    all_faults: bool = False,
+    source: str | None = None,
+    trace_file: IO[str] | None = None,
+    on_progress: Callable[[float, int], None] | None = None,
+) -> Outcome:
+    """One run. Errors of simulated code become failures of the outcome; a mistake in the scenario is a UsageError.
+
+    `source`: how the scenario was named, for the line that replays it.
+    """
+    function = driver_of(scenario)
+    nodes = nodes or scenario.nodes
+    of_seed = swarm.drawn(scenario, seed, all_faults=all_faults)
+    report = Report()
+    run = Run(of_seed, seed, nodes, report=report, trace_file=trace_file, on_progress=on_progress)
+    begin_s = time.perf_counter()
+    try:
+        function(run)
+    except UsageError:
+        raise
+    except NearcastError as error:
+        report.fail(error.message)
+    except AssertionError as error:
+        report.fail(f"an assertion of the driver does not hold: {error}")
+    wall_s = time.perf_counter() - begin_s
+    if not all_faults:  # a bound for a calm network says nothing of a storm: there, only liveness and errors count
+        _judge(of_seed, report)
+    _add_load(run, report)
+    return Outcome(
+        scenario=scenario.name,
+        seed=seed,
+        nodes=nodes,
+        figures=report.figures,
+        curves=report.curves,
+        failures=report.failures,
+        notes=[*_where_from(run), *report.notes],
+        trace=report.trace or "-".join(each.trace.digest() for each in run.simulations),
+        events=report.events or sum(each.trace.steps for each in run.simulations),
+        simulated_s=report.simulated_s or sum(each.now_s for each in run.simulations),
+        wall_s=wall_s,
+        replay=replay_command(source or scenario.name, seed, nodes, all_faults=all_faults),
+        drawn=swarm.draws(scenario, of_seed),
+    )
+
+
+def driver_of(scenario: Scenario) -> Callable[[Run], None]:
+    """Raises UsageError when there is none of that name."""
+    name = scenario.driver
+    module = f"nearcast.sim.figures.{name}"
+    unknown = UsageError(f"{scenario.name}: no driver {name!r}", fix="drivers are the files of nearcast/sim/figures")
+    if not _DRIVER.fullmatch(name):
+        raise unknown
+    try:
+        function: Callable[[Run], None] = importlib.import_module(module).run
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise unknown from None
+    return function
+
+
+def replay_command(source: str, seed: int, nodes: int, *, all_faults: bool = False) -> str:
+    """What to type to see the same again."""
+    return f"nearcast sim {source} --seed {seed} --nodes {nodes}" + (" --swarm" if all_faults else "")
+
+
+def summary(outcomes: Sequence[Outcome], checks: Scenario) -> list[dict[str, Any]]:
+    """One row per figure: its median over the seeds, and the worst by its check (without one: the largest)."""
+    rows = []
+    for name, first in outcomes[0].figures.items():
+        values = [each.figures[name].value for each in outcomes if name in each.figures]
+        check = checks.check_of(name)
+        worst = min(values) if check is not None and check.at_least is not None else max(values)
+        if any(math.isnan(value) for value in values):
+            worst = math.nan
+        bounds = {} if check is None else {"at_least": check.at_least, "at_most": check.at_most}
+        rows.append({"figure": name, "median": statistics.median(values), "worst": worst, "unit": first.unit, **bounds})
+    return rows
+
+
+def _judge(scenario: Scenario, report: Report) -> None:
+    for name in scenario.checks:
+        check = scenario.check_of(name)
+        assert check is not None
+        if name not in report.figures:
+            if not report.failures:  # else the run may have ended before it came to this figure
+                report.fail(f"the figure {name} is checked, but the driver reports none of that name")
+        elif (why := broken(report.figures[name], check)) is not None:
+            report.fail(why)
+
+
+def _add_load(run: Run, report: Report) -> None:
+    """How much was sent, by itself a figure."""
+    peers_s = sum(_peer_seconds(each) for each in run.simulations)
+    if not peers_s:
+        return
+    messages = sum(sum(each.sent_of_kind.values()) for each in run.simulations)
+    report.figure("messages_per_peer_s", messages / peers_s, "/s")
+    if any(each.bytes_of_kind for each in run.simulations):
+        sent_bytes = sum(sum(each.bytes_of_kind.values()) for each in run.simulations)
+        report.figure("bytes_per_peer_s", sent_bytes / peers_s, "B/s")
+
+
+def _peer_seconds(simulation: Any) -> float:
+    return float(simulation.lived_s + sum(simulation.now_s - peer.joined_s for peer in simulation.alive))
+
+
+def _where_from(run: Run) -> list[str]:
+    """What the latencies are: a generated matrix is not the measured one."""
+    names = dict.fromkeys(each.network.latency.name for each in run.simulations)
+    return [f"latencies: {name}" for name in names]
