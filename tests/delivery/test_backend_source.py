@@ -91,10 +91,8 @@ def test_a_range_costs_a_range(index: BackendIndex, tmp_path: Path) -> None:
             await reader_.fetcher.fetch(wanted, [source], reader_.events.append)
             cid = reader.resolve(reader_.store.get_block, root, key).cid
             assert reader_.store.read_file(cid, 5 * MIB + 1, 6 * MIB + 1) == SITE[key][5 * MIB + 1 : 6 * MIB + 1]
-            assert [asked for _, _, asked in origin.requests] in (
-                [f"bytes={5 * MIB}-{7 * MIB - 1}"],
-                [f"bytes={5 * MIB}-{6 * MIB - 1}", f"bytes={6 * MIB}-{7 * MIB - 1}"],
-            )
+            leaves = [f"bytes={5 * MIB}-{6 * MIB - 1}", f"bytes={6 * MIB}-{7 * MIB - 1}"]
+            assert sorted(asked for _, _, asked in origin.requests) in ([f"bytes={5 * MIB}-{7 * MIB - 1}"], leaves)
 
     run(main())
 

@@ -49,6 +49,12 @@ class Door:
         async with self.session.request(method, url, headers=sent, allow_redirects=False) as response:
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, await response.read())
 
+    async def answered(self, count: int) -> None:
+        """Waits until that many answers are over: a client may have the last byte before the server says so."""
+        async with asyncio.timeout(10):
+            while len(self.lines) < count:  # noqa: ASYNC110 - the gateway tells through a plain callback
+                await asyncio.sleep(0.01)
+
 
 @dataclass
 class Answer:

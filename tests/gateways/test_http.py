@@ -83,6 +83,7 @@ def test_hot_and_cold_answers_are_the_same(tmp_path: Path, site: Path, in_place:
                 answer = await door.get(f"/ipfs/{root}/{path}", **headers)
                 assert (answer.status, answer.body) == (status, body), (path, headers)
                 assert answer.headers["content-length"] == str(len(body))
+            await door.answered(3 * len(requests))
             told = sorted(line.size_bytes for line in door.lines)
             assert told == sorted(len(body) for _, _, _, body in requests * 3)
             assert all(line.cache == "hit" for line in door.lines)

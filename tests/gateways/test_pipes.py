@@ -41,13 +41,6 @@ async def asked(door: Door, path: str) -> AsyncGenerator[asyncio.StreamReader, N
         await asyncio.sleep(0)
 
 
-async def lines(door: Door, count: int) -> None:
-    """Waits until that many answers are over."""
-    async with asyncio.timeout(10):
-        while len(door.lines) < count:  # noqa: ASYNC110 - the gateway tells through a plain callback
-            await asyncio.sleep(0.01)
-
-
 def test_a_slow_client_holds_the_sender_back(tmp_path: Path, big: Path) -> None:
     async def main() -> None:
         async with opened(tmp_path) as door, asked(door, f"/ipfs/{share(door.store, big)}") as reader:
@@ -57,7 +50,7 @@ def test_a_slow_client_holds_the_sender_back(tmp_path: Path, big: Path) -> None:
             while data := await reader.read(1 << 20):
                 digest.update(data)
             assert digest.digest() == hashlib.sha256(big.read_bytes()).digest()
-            await lines(door, 2)
+            await door.answered(2)
             assert door.lines[1].size_bytes == BIG_BYTES
 
     run(main)
@@ -68,7 +61,7 @@ def test_a_client_that_vanishes_ends_its_answer(tmp_path: Path, big: Path) -> No
         async with opened(tmp_path) as door:
             async with asked(door, f"/ipfs/{share(door.store, big)}"):
                 pass
-            await lines(door, 1)
+            await door.answered(1)
             assert door.lines[0].size_bytes < BIG_BYTES
 
     run(main)
@@ -83,7 +76,7 @@ def test_a_file_that_changes_while_it_is_sent_breaks_the_connection(tmp_path: Pa
             received = await reader.read(-1)
             assert len(received) < BIG_BYTES
             assert original.startswith(received)
-            await lines(door, 1)
+            await door.answered(1)
 
     run(main)
 
@@ -112,7 +105,7 @@ def test_a_body_that_fails_in_the_middle_ends_the_connection_early(
             monkeypatch.setattr(client, "read", failing)  # a peer that dies
             async with asked(door, f"/ipfs/{root}?filename=x.bin") as reader:
                 assert len(await reader.read(-1)) <= 3 << 20
-            await lines(door, 1)
+            await door.answered(1)
 
     run(main)
 
@@ -196,7 +189,7 @@ def test_clients_that_stand_still_make_room_for_others(
                     while (answer := await door.get(path)).status == 503:  # noqa: ASYNC110 - only a try can tell
                         await asyncio.sleep(0.05)
                 assert hashlib.sha256(answer.body).digest() == hashlib.sha256(big.read_bytes()).digest()
-                await lines(door, 2)
+                await door.answered(2)
 
     run(main)
 
@@ -210,6 +203,6 @@ def test_slow_clients_do_not_take_the_threads_of_the_others(tmp_path: Path, big:
             async with asyncio.timeout(10):
                 assert len((await door.get(path)).body) == BIG_BYTES
             await slow.aclose()
-            await lines(door, POURING_THREADS + 2)
+            await door.answered(POURING_THREADS + 2)
 
     run(main)
