@@ -207,6 +207,24 @@ def test_credit_opens_again_when_the_withdrawal_is_over(tmp_path: Path) -> None:
     in_shop(act, tmp_path)
 
 
+def test_a_voucher_shown_by_a_channel_that_is_being_withdrawn_is_kept_though_it_gets_no_credit(tmp_path: Path) -> None:
+    async def act(shop: Shop) -> None:
+        payer = shop.open_channel(Payer(1))
+        end = await shop.greet(payer)
+        await end.answer()
+        customer = await shop.till.customer(payer.channel, end.peer, 1)
+        shop.chain.states[payer.channel] = WITHDRAWN
+        customer.close_credit(WITHDRAWING)
+        await end.answer()
+        assert await (await shop.greet(payer, payer.promise(7))).answer() == Unwelcome(WITHDRAWING)
+        await customer.until_written(7)
+        newest = shop.ledger.newest(payer.channel)
+        assert newest is not None
+        assert newest.promise.units == 7
+
+    in_shop(act, tmp_path)
+
+
 def test_a_withdrawal_that_is_seen_while_the_chain_is_read_is_not_forgotten(tmp_path: Path) -> None:
     payer = Payer(1)
     earn_once(tmp_path, payer)

@@ -157,6 +157,7 @@ class Till:
             raise RefusedError(f"more than {STREAMS_PER_PEER_MAX} channels of one peer at a time")
         turn = self._turns.setdefault(key[1], asyncio.Lock())
         async with turn:
+            await self._keep_shown(key[0], hello.promise)
             customer = await self._admit(key[0], hello.config)
             customer.streams.add(paying)  # from now on it is not forgotten
         try:
@@ -167,6 +168,14 @@ class Till:
             customer.streams.discard(paying)
             raise
         return customer
+
+    async def _keep_shown(self, channel: bytes, promise: Promise) -> None:
+        """A voucher that a channel shows which gets no more credit: what it owes is taken before it is sent away."""
+        customer = self._customers.get(channel)
+        if customer is None or customer.closed_reason is None:
+            return
+        if customer.promise.units < promise.units <= customer.account.capacity_units:
+            await customer.accept(promise)
 
     async def _admit(self, channel: bytes, config: ChannelConfig) -> Customer:
         customer = self._customers.pop(channel, None)
