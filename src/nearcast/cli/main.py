@@ -34,6 +34,7 @@ from nearcast.cli import (
     pin,
     rm,
     share,
+    sim,
     spending,
     status,
     up,
@@ -44,7 +45,7 @@ from nearcast.cli.options import ConfigFile, DataDir, Json, Quiet
 from nearcast.cli.plainhelp import PlainGroup
 from nearcast.errors import NearcastError, UsageError
 
-_CONTENT = (share, get, add, cat, ls, pin, rm, car, backend, up, status, identity)
+_CONTENT = (share, get, add, cat, ls, pin, rm, car, backend, up, status, identity, sim)
 _CHAIN = (wallet, node_command, channel, earnings, spending, watchtower, blacklist, court, origin, govern, devchain)
 _COMMANDS = (*_CONTENT, *_CHAIN)  # the order of --help
 OBJECT_STORES = "obstore"

@@ -16,13 +16,15 @@ from nearcast.errors import NearcastError, UsageError
 from nearcast.sim import swarm
 from nearcast.sim.report import Curve, Figure, Report, broken
 from nearcast.sim.run import Run
-from nearcast.sim.scenario import Scenario
+from nearcast.sim.scenario import Check, Scenario
 
 _DRIVER = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class ScenarioFailedError(NearcastError):
     """A simulated scenario did not do what its checks demand. The same seed fails the same way."""
+
+    exit_code = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +120,34 @@ def replay_command(source: str, seed: int, nodes: int, *, all_faults: bool = Fal
     return f"nearcast sim {source} --seed {seed} --nodes {nodes}" + (" --swarm" if all_faults else "")
 
 
-def summary(outcomes: Sequence[Outcome], checks: Scenario) -> list[dict[str, Any]]:
-    """One row per figure: its median over the seeds, and the worst by its check (without one: the largest)."""
+def summary(outcomes: Sequence[Outcome], scenario: Scenario, *, judges: bool = True) -> list[dict[str, Any]]:
+    """One row per figure: its median over the seeds and its worst value: the one that is furthest from the check.
+
+    Without a check the worst is the largest. `good`: whether every seed passes; `judges` False leaves checks out.
+    """
     rows = []
     for name, first in outcomes[0].figures.items():
-        values = [each.figures[name].value for each in outcomes if name in each.figures]
-        check = checks.check_of(name)
-        worst = min(values) if check is not None and check.at_least is not None else max(values)
-        if any(math.isnan(value) for value in values):
-            worst = math.nan
-        bounds = {} if check is None else {"at_least": check.at_least, "at_most": check.at_most}
-        rows.append({"figure": name, "median": statistics.median(values), "worst": worst, "unit": first.unit, **bounds})
+        figures = [each.figures[name] for each in outcomes if name in each.figures]
+        check = scenario.check_of(name) if judges else None
+        row: dict[str, Any] = {"figure": name, "median": statistics.median(each.value for each in figures)}
+        row |= {"worst": _worst(figures, check), "unit": first.unit}
+        if check is not None:
+            good = all(broken(each, check) is None for each in figures)
+            row |= {"at_least": check.at_least, "at_most": check.at_most, "good": good}
+        rows.append(row)
     return rows
+
+
+def _worst(figures: Sequence[Figure], check: Check | None) -> float:
+    values = [each.value for each in figures]
+    if any(math.isnan(value) for value in values):
+        return math.nan
+    if check is None or check.at_least is None:
+        return max(values)
+    if check.at_most is None:
+        return min(values)
+    middle = (check.at_least + check.at_most) / 2
+    return max(values, key=lambda value: abs(value - middle))
 
 
 def _judge(scenario: Scenario, report: Report) -> None:
