@@ -89,7 +89,7 @@ def encode_coordinate(coordinate: Coordinate) -> bytes:
 
 
 def parse_coordinate(value: Any) -> Coordinate:
-    """What `encode_coordinate` wrote. RemoteError for anything else: a wrong length, a number not finite or in bound."""
+    """What `encode_coordinate` wrote. RemoteError for anything else: a wrong length, a number out of its bound."""
     if not isinstance(value, bytes) or not _HEAD.size <= len(value) <= COORDINATE_BYTES_MAX:
         raise RemoteError(f"a coordinate is not at most {COORDINATE_BYTES_MAX} bytes")
     version, dimensions = _HEAD.unpack_from(value)

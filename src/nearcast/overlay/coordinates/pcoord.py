@@ -21,10 +21,9 @@ from nearcast.overlay.coordinates.vivaldi import bounded
 if TYPE_CHECKING:
     import random
 
-REACH_S = (
-    0.5  # a whole planet and back, and as much again: the furthest that one fit carries somebody who knows nothing
-)
+REACH_S = 0.5  # the furthest that one fit carries somebody who knows nothing: twice around most of the planet
 REACH_S_MIN = 0.01  # guess: what somebody perfectly sure may still move, so that nobody is stuck for ever
+SQUARES = Loss(exponent=2.0, robust=0.0)  # PCoord's
 
 
 @dataclass(frozen=True, slots=True)
