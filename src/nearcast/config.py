@@ -19,6 +19,8 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 SIZE_BYTES_MAX = 1 << 60  # 1 EiB; above it a float no longer tells bytes apart anyway
 FETCH_POLICIES = ("local", "always", "never")
+DETECTORS = ("swim", "van-renesse")
+COORDINATES = ("vivaldi", "pharos", "pcoord")
 CONFIRMATIONS_MAX = 10_000  # guess: hours on any chain; more is a typing mistake
 
 
@@ -45,6 +47,21 @@ class QuicConfig:
 class PeersConfig:
     known: tuple[str, ...] = ()  # `ENDPOINT-ID@host:port[,host:port]`, always asked
     lan: bool = True  # find nodes on the local network by mDNS, and be found
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayConfig:
+    """Finding content and nodes beyond the LAN and the known peers."""
+
+    enabled: bool = True  # take part in the hash table, the gossip and the failure detection of all nodes
+    region: str = ""  # a country such as DE, or a part of one such as us-west; empty: the registered one, or unknown
+    detector: str = "swim"  # who watches which nodes are alive: swim, or van-renesse to compare
+    coordinates: str = "vivaldi"  # how round-trip times are estimated: vivaldi, pharos, pcoord
+    links_max: int = 256  # overlay streams with other nodes at once, also those that others opened
+    members_max: int = (
+        48  # watched by the failure detector: each is a connection; overlay/links.py has the price of one
+    )
+    provided_max: int = 10_000  # roots that others find this node by; each costs 20 records an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,7 @@ class Config:
     http: HttpConfig = field(default_factory=HttpConfig)
     quic: QuicConfig = field(default_factory=QuicConfig)
     peers: PeersConfig = field(default_factory=PeersConfig)
+    overlay: OverlayConfig = field(default_factory=OverlayConfig)
     chain: ChainConfig = field(default_factory=ChainConfig)
     payments: PaymentsConfig = field(default_factory=PaymentsConfig)
 
@@ -245,6 +263,23 @@ def _seconds(value: Any) -> int:
     return int(value)
 
 
+def _region(value: Any) -> str:
+    """In small letters, as the overlay's topics have it."""
+    if isinstance(value, str) and re.fullmatch("[A-Za-z0-9-]{0,16}", value):
+        return value.lower()
+    raise ValueError("it is a short name such as DE or us-west")
+
+
+def _count(minimum: int, maximum: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        is_number = not isinstance(value, bool) and re.fullmatch("[0-9]{1,9}", str(value))
+        if not is_number or not minimum <= int(value) <= maximum:
+            raise ValueError(f"it is a number from {minimum} to {maximum}")
+        return int(value)
+
+    return parse
+
+
 def _network(value: Any) -> str:
     """Whether a network of that name is known, the chain's own room says."""
     if isinstance(value, str) and re.fullmatch("[a-z][a-z0-9-]{1,31}", value):
@@ -268,6 +303,13 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "quic.relay": _relay,
     "peers.known": _words,
     "peers.lan": _boolean,
+    "overlay.enabled": _boolean,
+    "overlay.region": _region,
+    "overlay.detector": _one_of(*DETECTORS),
+    "overlay.coordinates": _one_of(*COORDINATES),
+    "overlay.links_max": _count(16, 4096),
+    "overlay.members_max": _count(8, 4096),
+    "overlay.provided_max": _count(0, 200_000),
     "chain.network": _network,
     "chain.rpc": _rpc,
     "chain.confirmations": _confirmations,

@@ -9,14 +9,19 @@ from hypothesis import strategies as st
 
 from nearcast.chain.node_records import NodeRecord
 from nearcast.client.choosing import (
+    RTT_S_UNKNOWN,
     Offering,
     Payee,
+    Prospect,
     affordable,
     expected_cost,
     expected_s,
     free_of_charge,
     in_order,
+    promising,
+    round_trip_s,
 )
+from nearcast.client.discovery import Outlook
 from nearcast.delivery.messages import Holding, State
 from nearcast.transport.base import PeerAddress
 
@@ -105,7 +110,7 @@ def test_the_first_one_costs_the_same_whoever_answered_first(candidates: list[Pa
 def test_dearer_and_further_away_is_never_better(one: Payee, more: int, later_s: float) -> None:
     holding = one.offering.holding
     dearer = replace(one, offering=replace(one.offering, holding=replace(holding, price=holding.price + more)))
-    further = replace(one, offering=replace(one.offering, answered_s=one.offering.answered_s + later_s))
+    further = replace(one, offering=replace(one.offering, answered_s=(one.offering.answered_s or 0) + later_s))
     assert expected_cost(dearer) >= expected_cost(one)
     assert expected_cost(further) >= expected_cost(one)
 
@@ -134,3 +139,17 @@ def test_a_stranger_is_expected_to_be_as_fast_as_it_is_bonded_for_up_to_a_gigabi
 def test_equals_are_paid_in_the_order_in_which_they_answered() -> None:
     same = [payee(offering(number)) for number in range(5)]
     assert in_order(same) == same
+
+
+def test_the_dead_come_last_and_the_nearest_first() -> None:
+    outlooks = [Outlook(is_dead=True, rtt_s=0.001), Outlook(), Outlook(rtt_s=0.3), Outlook(rtt_s=0.02, load=0.9)]
+    outlooks.append(Outlook(rtt_s=0.02, load=0.1))
+    prospects = [Prospect(PeerAddress(bytes([number]) * 32), each) for number, each in enumerate(outlooks)]
+    assert [each.address.endpoint_id[0] for each in promising(prospects)] == [4, 3, 1, 2, 0]
+
+
+def test_an_estimate_counts_only_where_nothing_was_measured() -> None:
+    measured = offering(answered_s=0.05)
+    assert round_trip_s(replace(measured, rtt_s=0.001)) == 0.05
+    assert round_trip_s(replace(measured, answered_s=None, rtt_s=0.001)) == 0.001
+    assert round_trip_s(replace(measured, answered_s=None)) == RTT_S_UNKNOWN

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from nearcast.client.discovery import NO_OUTLOOK, Outlook
 from nearcast.delivery.messages import Holding
 from nearcast.transport.base import PeerAddress
 
@@ -21,16 +22,41 @@ MEGABIT_BYTES: Final = 125_000
 # What a node declares is bonded for, not measured: nobody is expected to be faster than a gigabit before he was.
 DECLARED_MBPS_MAX: Final = 1_000
 SIZE_BYTES_UNKNOWN: Final = 16 << 20  # of what nobody told the size; guess: a page with its pictures, an app
+RTT_S_UNKNOWN: Final = 0.15  # of a peer that nothing is known of; guess: half way round the world
 _SERVING: Final = ("all", "some")
 
 
 @dataclass(frozen=True, slots=True)
+class Prospect:
+    """A peer that may be asked, and what is known of it before."""
+
+    address: PeerAddress
+    outlook: Outlook = NO_OUTLOOK
+
+
+def promising(prospects: Iterable[Prospect]) -> list[Prospect]:
+    """Whom to ask first: those that nobody takes for dead, the nearest first, of equals the one with less to do; other
+    equals stay in the order in which they came, which says who was named first."""
+
+    def rank(prospect: Prospect) -> tuple[bool, float, float]:
+        outlook = prospect.outlook
+        rtt_s = RTT_S_UNKNOWN if outlook.rtt_s is None else outlook.rtt_s
+        return outlook.is_dead, rtt_s, outlook.load or 0.0
+
+    return sorted(prospects, key=rank)
+
+
+@dataclass(frozen=True, slots=True)
 class Offering:
-    """A peer's answer to a probe for one root, that came after `answered_s`."""
+    """A peer's answer to a probe for one root, that came after `answered_s`; None: nobody measured it.
+
+    `rtt_s`: the round trip to it, measured by the transport or estimated from coordinates, where one is known.
+    """
 
     address: PeerAddress
     holding: Holding
-    answered_s: float
+    answered_s: float | None
+    rtt_s: float | None = None
 
     @property
     def is_free(self) -> bool:
@@ -80,7 +106,14 @@ def expected_cost(payee: Payee) -> float:
 def expected_s(payee: Payee) -> float:
     """How long the download is expected to take, in seconds."""
     rate_bytes_per_s = payee.rate_bytes_per_s or min(payee.node.mbps, DECLARED_MBPS_MAX) * MEGABIT_BYTES
-    return ROUND_TRIPS * payee.offering.answered_s + size_bytes_of(payee.offering) / max(rate_bytes_per_s, 1)
+    return ROUND_TRIPS * round_trip_s(payee.offering) + size_bytes_of(payee.offering) / max(rate_bytes_per_s, 1)
+
+
+def round_trip_s(offering: Offering) -> float:
+    """As measured when it answered; else as estimated: a coordinate is what a stranger says of itself."""
+    if offering.answered_s is not None:
+        return offering.answered_s
+    return RTT_S_UNKNOWN if offering.rtt_s is None else offering.rtt_s
 
 
 def size_bytes_of(offering: Offering) -> int:

@@ -1,7 +1,8 @@
-"""Who to ask for a root: the holders its link named, the nodes on the LAN, the nodes in the configuration.
+"""Who to ask for a root: the holders its link named, the nodes on the LAN, the nodes in the configuration; then, where
+these have nothing, whoever the overlay and the registry name (asking.py).
 
-Everybody is probed at once and has PROBE_TIMEOUT_S to answer, so that a thing that nobody has is known to be missing
-quickly, with each node's answer in the message. The DHT joins here when it exists.
+All of one kind are probed at once and have PROBE_TIMEOUT_S to answer, so that a thing that nobody has is known to be
+missing quickly, with each node's answer in the message.
 
 What is found are answers; choosing.py decides whom to ask, supply.py asks.
 """
@@ -9,15 +10,16 @@ What is found are answers; choosing.py decides whom to ask, supply.py asks.
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
 
-from nearcast.client.choosing import Offering
+from nearcast.client.asking import Answer, Asking
+from nearcast.client.choosing import Offering, Prospect, promising
+from nearcast.client.discovery import NOBODY_FAR, Discovery
 from nearcast.clock import Clock
 from nearcast.content.cid import Cid
-from nearcast.delivery.probe import Holding, probe_all
 from nearcast.delivery.source import Source
 from nearcast.delivery.trail import MARKS_MAX, Trail, begin
 from nearcast.errors import NearcastError, NotFoundError, UnavailableError
@@ -45,12 +47,14 @@ class Search:
     """How far a search goes: `peers_max` are asked, for `patience_s`, of whom none may be on the trail already.
 
     `max_price_units_per_gib`: an answer that asks more is as good as none; 0: whoever asks for money is not waited for.
+    `looks_far`: whether the overlay is asked when the others have nothing.
     """
 
     trail: Trail
     max_price_units_per_gib: int = 0
     peers_max: int = PROBED_PEERS_MAX
     patience_s: float = PROBE_TIMEOUT_S
+    looks_far: bool = True
 
 
 @dataclass(slots=True)
@@ -58,7 +62,7 @@ class Found:
     """What a search for one root brought.
 
     `own`: backends of this node. `refusals`: the others by name, each with what went wrong, or None where it said that
-    it has nothing.
+    it has nothing. `far`: in words, who was asked beyond those that are known anyway.
     """
 
     root: Cid
@@ -66,10 +70,11 @@ class Found:
     urls: list[str] = field(default_factory=list)
     offerings: list[Offering] = field(default_factory=list)
     refusals: dict[str, NearcastError | None] = field(default_factory=dict)
+    far: list[str] = field(default_factory=list)
 
     def nobody(self) -> NearcastError:
         """Nobody has it, or (somebody could not be asked) it is not known whether anybody has."""
-        return _nobody(self.root, self.refusals)
+        return _nobody(self.root, self.refusals, self.far)
 
 
 def _no_backend(_: Cid) -> list[Source]:
@@ -79,7 +84,7 @@ def _no_backend(_: Cid) -> list[Source]:
 class Finder:
     """Finds sources. `expects_lan`: the first search waits a moment for the LAN to answer.
 
-    `own(root)`: this node's own backends that have it; then nobody else is asked.
+    `own(root)`: this node's own backends that have it; then nobody else is asked. `discovery`: who knows more.
     """
 
     def __init__(
@@ -90,8 +95,10 @@ class Finder:
         *,
         expects_lan: bool,
         own: Callable[[Cid], list[Source]] = _no_backend,
+        discovery: Discovery = NOBODY_FAR,
     ) -> None:
         self.own = own
+        self.discovery = discovery
         self._peers = peers
         self._pool = pool
         self._clock = clock
@@ -149,28 +156,25 @@ class Finder:
         found = Found(root, own, [*urls, *(f"{gateway}/ipfs/{root}" for gateway in hints.gateways)])
         if own:
             return found
-        peers = await self._candidates(hints, search, impatient=bool(found.urls))
-        start_s = self._clock.monotonic_s()
+        near = await self._candidates(hints, impatient=bool(found.urls))
+        asking = Asking(
+            root, self._pool, self.discovery, search.trail, search.peers_max, search.patience_s, self._in_order
+        )
         try:
-            async with asyncio.timeout(None) as limit, aclosing(self._answers(root, peers, search)) as answers:
-                async for address, answer in answers:
-                    answered_s = self._clock.monotonic_s() - start_s
-                    is_yes = self._note(found, address, answer, answered_s, search)
-                    if is_yes and limit.when() is None:
-                        limit.reschedule(asyncio.get_running_loop().time() + max(GRACE_S, answered_s))
+            looks_far = search.looks_far and not found.urls
+            async with asyncio.timeout(None) as limit, aclosing(asking.answers(near, looks_far=looks_far)) as answers:
+                async for answer in answers:
+                    if self._note(found, answer, search) and limit.when() is None:
+                        asking.found()
+                        limit.reschedule(asyncio.get_running_loop().time() + max(GRACE_S, answer.after_s))
         except TimeoutError:
             pass  # somebody has it; whoever is slower than that is not waited for
+        found.far = asking.far
         return found
 
-    def _note(
-        self,
-        found: Found,
-        address: PeerAddress,
-        answer: list[Holding] | NearcastError,
-        answered_s: float,
-        search: Search,
-    ) -> bool:
+    def _note(self, found: Found, told: Answer, search: Search) -> bool:
         """Keep one peer's answer; whether it is one that can be used."""
+        address, answer, answered_s = told
         name = address.endpoint_id.hex()[:8]
         if isinstance(answer, NearcastError):
             found.refusals[name] = answer
@@ -181,22 +185,28 @@ class Finder:
         if answer[0].state not in ("all", "some", "relay"):
             found.refusals[name] = None
             return False
-        found.offerings.append(Offering(address, answer[0], answered_s))
+        found.offerings.append(
+            Offering(address, answer[0], answered_s, self.discovery.outlook(address.endpoint_id).rtt_s)
+        )
         return answer[0].price <= search.max_price_units_per_gib
 
-    def _answers(
-        self, root: Cid, peers: list[PeerAddress], search: Search
-    ) -> AsyncGenerator[tuple[PeerAddress, list[Holding] | NearcastError]]:
-        return probe_all(self._pool, peers, [root], search.patience_s, search.trail)
-
-    async def _candidates(self, hints: _Hints, search: Search, *, impatient: bool) -> list[PeerAddress]:
+    async def _candidates(self, hints: _Hints, *, impatient: bool) -> list[PeerAddress]:
         if not hints.peers and not impatient:
             await self._wait_for_lan()
         known = {address.endpoint_id: address for address in hints.peers}
         for address in self._peers.candidates(self._clock.monotonic_s()):
             known.setdefault(address.endpoint_id, address)
-        strangers = [each for each in known.values() if not search.trail.has_passed(each.endpoint_id)]
-        return strangers[: search.peers_max]
+        return list(known.values())
+
+    def _in_order(self, addresses: Sequence[PeerAddress], is_near: bool) -> list[PeerAddress]:
+        """Whom to ask first. The near ones stay as they are, the operator's own before the LAN's, but for the dead:
+        what strangers say of their distance must not crowd them out."""
+        prospects = [Prospect(each, self.discovery.outlook(each.endpoint_id)) for each in addresses]
+        if is_near:
+            prospects.sort(key=lambda prospect: prospect.outlook.is_dead)
+        else:
+            prospects = promising(prospects)
+        return [prospect.address for prospect in prospects]
 
     async def _wait_for_lan(self) -> None:
         remaining_s = self._lan_deadline_s - self._clock.monotonic_s()
@@ -208,12 +218,16 @@ class Finder:
                 self._lan_found.set()
 
 
-def _nobody(root: Cid, answers: dict[str, NearcastError | None]) -> NearcastError:
+def _nobody(root: Cid, answers: dict[str, NearcastError | None], far: list[str]) -> NearcastError:
     """Nobody has it, or (somebody could not be asked) it is not known whether anybody has."""
     fix = "check the link, or give a node that has it: --peer ID@host:port"
+    further = "".join(f"; {asked}" for asked in far)
     if not answers:
+        if far:
+            return NotFoundError(f"{root} is not here, and nobody is known to have it{further}", fix=fix)
         return NotFoundError(f"{root} is not here, and no other node is known to ask", fix=fix)
     told = "; ".join(f"{name}: {error.message if error else 'does not have it'}" for name, error in answers.items())
+    told += further
     if any(answers.values()):
         return UnavailableError(f"nobody who answered has {root}; asked {len(answers)}: {told}", fix="try again later")
     return NotFoundError(f"nobody has {root}; asked {len(answers)}: {told}", fix=fix)

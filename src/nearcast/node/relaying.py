@@ -202,7 +202,9 @@ class Relay:
         max_price = 0 if self._spend is None else self._spend.max_price_units_per_gib
         onward = trail.passed(self._finder.pool.endpoint_id)
         try:
-            found = await self._finder.find(root, Search(onward, max_price, FAN_OUT, look_s(trail)))
+            # Whoever asks us can ask the overlay itself, and strangers must not make us do so for them.
+            search = Search(onward, max_price, FAN_OUT, look_s(trail), looks_far=False)
+            found = await self._finder.find(root, search)
         except StoreError as error:  # of this node's backends: it costs the look, not the node
             self._telemetry.event("look-failed", root=str(root), reason=error.message)
             return None
