@@ -29,12 +29,20 @@ class MemoryNetwork:
     _endpoints: "dict[str, MemoryEndpoint]" = field(default_factory=dict)
     _count: int = 0
 
-    def endpoint(self, identity: Identity, location: str | None = None) -> "MemoryEndpoint":
-        """A new endpoint, reachable at an address of this network; `location`: that one, `host:port`."""
+    def endpoint(self, identity: Identity) -> "MemoryEndpoint":
+        """A new endpoint, reachable at an address of this network."""
         self._count += 1
-        endpoint = MemoryEndpoint(self, identity.endpoint_id, location or f"memory-{self._count}:1")
-        self._endpoints[endpoint.location] = endpoint
+        endpoint = MemoryEndpoint(self, identity.endpoint_id, f"memory-{self._count}:1")
+        self.put(endpoint)
         return endpoint
+
+    def put(self, endpoint: "MemoryEndpoint") -> None:
+        """It can be reached from now on."""
+        self._endpoints[endpoint.location] = endpoint
+
+    def endpoints(self) -> "tuple[MemoryEndpoint, ...]":
+        """All that can be reached."""
+        return tuple(self._endpoints.values())
 
     def way(self, sender: "MemoryEndpoint", receiver: "MemoryEndpoint") -> Way:
         """How what one sends gets to the other."""
