@@ -32,7 +32,10 @@ def test_the_shorter_of_two_times_counts() -> None:
     measuring = Measuring()
     first = probe_of(measuring.ask(PEER, 10.0))
     second = probe_of(measuring.answered(PEER, Echo(first.sequence), 10.5))
-    assert measuring.answered(PEER, Echo(second.sequence, b"there"), 10.6) == Sample(PEER, pytest.approx(0.1), b"there")
+    sample = measuring.answered(PEER, Echo(second.sequence, b"there"), 10.6)
+    assert isinstance(sample, Sample)
+    assert (sample.peer, sample.coordinate) == (PEER, b"there")
+    assert sample.rtt_s == pytest.approx(0.1)
 
 
 def test_only_whom_we_asked_answers_once_and_in_time() -> None:
