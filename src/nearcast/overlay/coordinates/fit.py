@@ -46,59 +46,64 @@ class Reference:
 def settle(
     own: Point, references: list[Reference], loss: Loss, rounds: int, height_s_min: float, rng: "random.Random"
 ) -> Point:
-    """`own`, moved for so many rounds towards the place that fits the references best."""
+    """`own`, moved for so many rounds towards the place that fits the references best. They share its dimensions."""
     columns = list(zip(*[reference.point.vector for reference in references], strict=True))
-    trusts = [(reference.error + loss.error_floor) ** -loss.trust for reference in references]
+    rows = [
+        (
+            reference.point.vector,
+            reference.rtt_s,
+            reference.point.height_s,
+            (reference.error + loss.error_floor) ** -loss.trust,
+        )
+        for reference in references
+    ]
     vector, height_s = own.vector, own.height_s
     for _ in range(rounds):
-        weights, stays, spread, lift_s = _weights(vector, height_s, references, trusts, loss)
-        stay = sum(weights)
-        if stay <= 0.0:
+        total, pulls, stretch, scatter_s, lift_s = _pulls(vector, height_s, rows, loss)
+        if total <= 0.0:
             break
-        keep = 1.0 / stay
-        share = sum(stays) * keep
-        pulls = [weight - moved for weight, moved in zip(weights, stays, strict=True)]
+        stay = stretch / total
         vector = tuple(
-            [(sum(map(mul, pulls, column)) * keep + share * x) for x, column in zip(vector, columns, strict=True)]
+            [sum(map(mul, pulls, column)) / total + stay * x for x, column in zip(vector, columns, strict=True)]
         )
-        if spread:
-            vector = _scattered(vector, spread * keep, rng)
-        height_s = max(height_s_min, 0.5 * (height_s + lift_s * keep)) if height_s_min > 0.0 else 0.0
+        if scatter_s:
+            vector = _scattered(vector, scatter_s / total, rng)
+        height_s = max(height_s_min, 0.5 * (height_s + lift_s / total)) if height_s_min > 0.0 else 0.0
     return Point(bounded(vector), height_s, own.error)
 
 
-def _weights(
-    vector: tuple[float, ...], height_s: float, references: list[Reference], trusts: list[float], loss: Loss
-) -> tuple[list[float], list[float], float, float]:
-    """Per reference its weight, and the weight times (wanted / present distance); then what lies on the very spot.
+def _pulls(
+    vector: tuple[float, ...], height_s: float, rows: list[tuple[tuple[float, ...], float, float, float]], loss: Loss
+) -> tuple[float, list[float], float, float, float]:
+    """One round's weights: their sum, what of each pulls to its reference, and the sum of what keeps our direction.
 
-    Last, the weighted sum of the heights that the references would like us to have.
+    A reference of weight w at the distance d that wants us at the distance t says w * (y + (x - y) * t / d). Then the
+    weighted lengths wanted by those on our very spot, and the weighted sum of the heights they would like us to have.
     """
-    weights, stays = [], []
-    spread = lift_s = 0.0
-    exponent, robust = loss.exponent, loss.robust
-    dist = math.dist
-    for reference, trust in zip(references, trusts, strict=True):
-        rtt_s, point = reference.rtt_s, reference.point
-        flat_s = dist(vector, point.vector)
-        above_s = rtt_s - point.height_s
-        estimate_s = flat_s + height_s + point.height_s
-        base_s = (estimate_s if estimate_s < rtt_s else rtt_s) + SMALL_S
-        weight = trust / base_s if exponent == 1.0 else trust / base_s**exponent
+    pulls = []
+    total = stretch = scatter_s = lift_s = 0.0
+    exponent, robust, dist = loss.exponent, loss.robust, math.dist
+    for there, rtt_s, above_s, weight in rows:
+        flat_s = dist(vector, there)
+        rest_s = rtt_s - above_s
+        surplus_s = flat_s + height_s - rest_s
+        base_s = SMALL_S + (rtt_s if surplus_s > 0.0 else rtt_s + surplus_s)
+        weight /= base_s if exponent == 1.0 else base_s**exponent
         if robust:
-            relative = abs(estimate_s - rtt_s) / base_s
+            relative = (surplus_s if surplus_s > 0.0 else -surplus_s) / base_s
             weight /= relative if relative > robust else robust
-        weights.append(weight)
-        lift_s += weight * (above_s - flat_s)
-        wanted_s = above_s - height_s
-        if wanted_s <= 0.0:
-            stays.append(0.0)
-        elif flat_s > ZERO_S:
-            stays.append(weight * wanted_s / flat_s)
-        else:
-            stays.append(0.0)
-            spread += weight * wanted_s
-    return weights, stays, spread, lift_s
+        total += weight
+        lift_s += weight * (rest_s - flat_s)
+        wanted_s = rest_s - height_s
+        kept = 0.0
+        if wanted_s > 0.0:
+            if flat_s > ZERO_S:
+                kept = weight * wanted_s / flat_s
+            else:
+                scatter_s += weight * wanted_s
+        stretch += kept
+        pulls.append(weight - kept)
+    return total, pulls, stretch, scatter_s, lift_s
 
 
 def _scattered(vector: tuple[float, ...], length_s: float, rng: "random.Random") -> tuple[float, ...]:
@@ -106,13 +111,13 @@ def _scattered(vector: tuple[float, ...], length_s: float, rng: "random.Random")
     return tuple([x + u * length_s for x, u in zip(vector, unit_vector(len(vector), rng), strict=True)])
 
 
-def relative_error(own: Point, reference: Reference) -> float:
+def relative_error(own: Point, point: Point, rtt_s: float) -> float:
     """|estimated - measured| over the smaller one: the measure of the Pharos author's simulator."""
-    estimate_s = math.dist(own.vector, reference.point.vector) + own.height_s + reference.point.height_s
-    return abs(estimate_s - reference.rtt_s) / (min(estimate_s, reference.rtt_s) + SMALL_S)
+    estimate_s = math.dist(own.vector, point.vector) + own.height_s + point.height_s
+    return abs(estimate_s - rtt_s) / ((estimate_s if estimate_s < rtt_s else rtt_s) + SMALL_S)
 
 
 def misfit(own: Point, references: list[Reference]) -> float:
     """The median relative error over the references: half of them may lie before it says anything."""
-    errors = sorted([relative_error(own, reference) for reference in references])
+    errors = sorted([relative_error(own, reference.point, reference.rtt_s) for reference in references])
     return errors[(len(errors) - 1) // 2]

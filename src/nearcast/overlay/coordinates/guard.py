@@ -2,8 +2,8 @@
 
 The round-trip time is ours. A liar may state any coordinate, claim to be sure of it, or answer late. In each case its
 samples keep contradicting the place that all others put us in, and that is remembered per peer: the error we
-reckon with is the larger of the stated one and the history of its surprises, less our own uncertainty. Nobody's word
-is taken for better than `ERROR_MIN`, so no claim buys more than a fixed share of the force.
+reckon with is the larger of the stated one and the history of its surprises, which neither that nor our own error
+explains. Nobody's word is taken for better than `ERROR_MIN`, so no claim buys more than a fixed share of the force.
 """
 
 ERROR_MIN = 0.05  # guess: half of the median error of a settled network (0.06 to 0.09 on the PlanetLab matrix)
@@ -25,7 +25,7 @@ class Guard:
 
     def error_of(self, peer: bytes, stated: float, relative: float, own_error: float) -> float:
         """The error to reckon with, after a sample that was `relative` off what our two coordinates say."""
-        surprise = min(SURPRISE_MAX, max(0.0, relative - own_error))
+        surprise = min(SURPRISE_MAX, max(0.0, relative - own_error - stated))
         history = self._surprises.pop(peer, 0.0)
         history += GAIN * (surprise - history)
         self._surprises[peer] = history

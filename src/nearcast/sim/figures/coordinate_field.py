@@ -2,8 +2,8 @@
 
 In a round every host measures one of its neighbours, in an order by chance, as in the Pharos author's simulator
 (K = 32 neighbours, 2,000 rounds). The neighbours are either fixed, drawn once by chance (with two levels half of them
-from the cluster), or chosen anew now and then by `Coordinates.wanted`, as a real node does. The code that is measured is
-the product's; only the round trips come from a matrix.
+from the cluster), or chosen anew now and then by `Coordinates.wanted`, as a real node does. What is measured is the
+product's code; only the round trips come from a matrix.
 """
 
 import random
@@ -17,7 +17,7 @@ NEIGHBOURS = 32  # of the Pharos author's simulator
 ARRANGED_FIRST = 20  # rounds: enough for a first guess where everybody is
 ARRANGED_EVERY = 200
 QUANTUM_S = 0.0001  # RE = |est - real| / (min(est, real) + 0.1 ms)
-NEAR_S = 0.05  # what counts as a short distance, as in the notes of other figures
+NEAR_S = 0.05  # what counts as a short distance, a region's
 
 Matrix = Sequence[Sequence[float]]  # round-trip seconds
 
