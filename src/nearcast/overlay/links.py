@@ -229,10 +229,9 @@ class Links:
     async def _run_dialled(self, link: Link) -> None:
         endpoint_id = link.peer.endpoint_id
         connection: Connection | None = None
-        is_ours, started_s = not self._pool.has(endpoint_id), self._now_s()
+        is_ours = not self._pool.has(endpoint_id)
         try:
             connection = await self._connected(link.peer)
-            started_s = self._now_s()
             stream = await connection.open_stream()
             await stream.send.write(hello(self._own()))
             try:
@@ -247,14 +246,15 @@ class Links:
             self._telemetry.count("overlay_unreachable")
         finally:
             self._forget(link)
-        if connection is not None and is_ours and self._pool.used_s(endpoint_id) <= started_s:
-            await self._pool.drop(endpoint_id)  # nobody else has asked for it since: no need to keep it alive
+        if connection is not None and is_ours and self._pool.uses(endpoint_id) == 1:
+            await self._pool.drop(endpoint_id)  # nobody else has asked for it: no need to keep it alive
 
     async def _connected(self, peer: PeerAddress) -> Connection:
         async with self._slots:
             if not self._pool.has(peer.endpoint_id):
                 wait_s = self._dial_rate.take(1, self._now_s())
                 if wait_s > DIAL_TIMEOUT_S:
+                    self._dial_rate.take(-1, self._now_s())
                     raise UnavailableError("too many dials")
                 await asyncio.sleep(wait_s)
             return await self._pool.get(peer, DIAL_TIMEOUT_S)

@@ -6,7 +6,7 @@ longer to reach than anybody's patience is reached the next time. `close` ends t
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Container
 
 from nearcast.errors import UnavailableError
@@ -31,6 +31,7 @@ class ConnectionPool:
         self._is_closed = False
         self._silent_since_s: dict[bytes, float] = {}
         self._used_s: dict[bytes, float] = {}  # when each was asked for last, by the loop's clock
+        self._uses: Counter[bytes] = Counter()  # how often each was asked for
 
     @property
     def endpoint_id(self) -> bytes:
@@ -41,6 +42,7 @@ class ConnectionPool:
         """A live connection to that peer. Raises UnavailableError when it cannot be reached."""
         live = self._live(address.endpoint_id)
         if live is not None:
+            self._use(address.endpoint_id)
             return live
         dial = self._dials.get(address.endpoint_id)
         if dial is None:
@@ -52,7 +54,14 @@ class ConnectionPool:
         await asyncio.wait([dial])
         if dial.cancelled():
             raise UnavailableError("this node is stopping")
-        return dial.result()
+        connection = dial.result()
+        self._use(address.endpoint_id)
+        return connection
+
+    def _use(self, endpoint_id: bytes) -> None:
+        if endpoint_id in self._connections:
+            self._used_s[endpoint_id] = asyncio.get_running_loop().time()
+            self._uses[endpoint_id] += 1
 
     def _dialled(self, endpoint_id: bytes, dial: asyncio.Task[Connection]) -> None:
         del self._dials[endpoint_id]
@@ -67,13 +76,13 @@ class ConnectionPool:
             self._forget(endpoint_id)
             return None
         self._connections.move_to_end(endpoint_id)
-        self._used_s[endpoint_id] = asyncio.get_running_loop().time()
         return connection
 
     def _forget(self, endpoint_id: bytes) -> None:
         del self._connections[endpoint_id]
         self._silent_since_s.pop(endpoint_id, None)
         self._used_s.pop(endpoint_id, None)
+        self._uses.pop(endpoint_id, None)
 
     async def _dial(self, address: PeerAddress, timeout_s: float) -> Connection:
         connection = await self._endpoint.connect(address, timeout_s)
@@ -96,9 +105,9 @@ class ConnectionPool:
         connection = self._connections.get(endpoint_id)
         return connection is not None and not connection.is_closed
 
-    def used_s(self, endpoint_id: bytes) -> float:
-        """When the connection to that peer was asked for last, by the loop's clock; -inf: there is none."""
-        return self._used_s.get(endpoint_id, float("-inf"))
+    def uses(self, endpoint_id: bytes) -> int:
+        """How often the connection to that peer was asked for since it is there."""
+        return self._uses[endpoint_id]
 
     async def close_idle(self, idle_s: float, held: Container[bytes]) -> None:
         """Close what nobody has asked for that long; those to the `held` peers stay, and count as used now."""

@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-from nearcast.content.cid import Cid
+from nearcast.content.cid import Cid, decode_cid
+from nearcast.content.store.core import Core
 from nearcast.content.store.disk import storing
 from nearcast.content.store.reading import Found, Reading
-from nearcast.content.store.rows import ABSENT, CHANGED, FLAT, IN_PLACE, PACKED, PARTIAL
+from nearcast.content.store.rows import ABSENT, CHANGED, FLAT, IN_PLACE, PACKED, PARTIAL, STORED
 from nearcast.content.store.types import Kind, ObjectStat
 from nearcast.errors import ChangedError, NotFoundError
 
@@ -27,6 +28,21 @@ def stat(reading: Reading, cid: Cid) -> ObjectStat | None:
     complete = row.place not in (PARTIAL, CHANGED)
     in_place = Path(os.fsdecode(row.source.path)) if row.source else None
     return ObjectStat(row.cid, KINDS[row.place], row.size_bytes, complete, row.held > 0, in_place)
+
+
+def roots(core: Core, count_max: int) -> list[Cid]:
+    """What can be asked for by a name of its own: pinned roots that are here, the newest first, then whole objects that
+    nothing else here links to, the newest first. Looks at every row, some 0.3 s for a million."""
+    stored = ",".join(map(str, STORED))
+    with storing():
+        rows = core.index.ask(
+            f"select cid from pins join objects using (cid) where place in ({stored}) order by created desc limit ?",
+            [count_max],
+        )
+        rows += core.index.ask(
+            f"select cid from objects where parents = 0 and place in ({stored}) order by id desc limit ?", [count_max]
+        )
+    return [decode_cid(key) for key in dict.fromkeys(key for (key,) in rows)][:count_max]
 
 
 def _stat_inside(reading: Reading, cid: Cid) -> ObjectStat | None:

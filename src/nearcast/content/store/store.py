@@ -20,7 +20,7 @@ from nearcast.content.leaves import LeafTable
 from nearcast.content.store.batch import Batch
 from nearcast.content.store.compaction import compact_some
 from nearcast.content.store.core import Core
-from nearcast.content.store.describing import available_leaves, stat
+from nearcast.content.store.describing import available_leaves, roots, stat
 from nearcast.content.store.disk import storing
 from nearcast.content.store.layout import Layout
 from nearcast.content.store.lock import StoreLock
@@ -121,6 +121,11 @@ class Store:
     def stat(self, cid: Cid) -> ObjectStat | None:
         """What is known about this name; None when nothing is here."""
         return stat(self._reading, cid)
+
+    def roots(self, count_max: int) -> list[Cid]:
+        """At most so many of the names by which what is here may be asked for: pins first, then cached objects that
+        nothing links to, each the newest first."""
+        return roots(self._core, count_max)
 
     # Writing
 
