@@ -7,10 +7,11 @@ it is answered, and never put into a routing table.
     ping      {"t": "p", "i": id, "a"?: contact}                              <- {"t": "o", "i": id}
     find      {"t": "f", "i": id, "a"?, "k": key, "w": what, "n"?: near}      <- {"t": "n", "i", "c": [contact…],
                                                                                   "r"?: [record…]}
-    store     {"t": "s", "i": id, "a"?, "r": record}                          <- {"t": "k", "i", "y": taken}
+    store     {"t": "s", "i": id, "a"?, "r": record, "c"?: true}              <- {"t": "k", "i", "y": kept}
 
 `what` is "n" (nodes only), "p" (provider records, too) or "v" (the value, too). Contacts of an answer are the closest
-to `near`, which is the key itself if it is left out: around a besieged key one asks for those a little aside.
+to `near`, which is the key itself if it is left out: around a besieged key one asks for those a little aside. "c" marks
+the copy that a lookup leaves behind.
 
 Invariants: whatever parses is within its bounds; unknown fields are ignored, so that later versions can add some; what
 does not parse raises RemoteError and nothing else. Signatures are not verified here.
@@ -67,21 +68,24 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class Store:
+    """`is_copy`: a lookup leaves it on its way; it is kept for a short time only."""
+
     request_id: int
     record: Record
+    is_copy: bool = False
     own: PeerAddress | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """`is_taken` False: refused, since there is no room or the record is of no use."""
+class Kept:
+    """The answer to Store. `is_kept` False: there is no room, or the record is of no use."""
 
     request_id: int
-    is_taken: bool
+    is_kept: bool
 
 
 Request: TypeAlias = Ping | Find | Store
-Response: TypeAlias = Pong | Nodes | Stored
+Response: TypeAlias = Pong | Nodes | Kept
 Message: TypeAlias = Request | Response
 
 
@@ -95,15 +99,16 @@ def fields(message: Message) -> dict[str, Any]:
             return found
         case Pong(request_id):
             return {"t": "o", "i": request_id}
-        case Stored(request_id, is_taken):
-            return {"t": "k", "i": request_id, "y": is_taken}
+        case Kept(request_id, is_kept):
+            return {"t": "k", "i": request_id, "y": is_kept}
         case Ping(request_id, own):
             return {"t": "p", "i": request_id} | _own(own)
         case Find(request_id, key, what, near, own):
             aside = {} if near is None else {"n": near}
             return {"t": "f", "i": request_id, "k": key, "w": what} | aside | _own(own)
-        case Store(request_id, record, own):
-            return {"t": "s", "i": request_id, "r": record_fields(record)} | _own(own)
+        case Store(request_id, record, is_copy, own):
+            copy = {"c": True} if is_copy else {}
+            return {"t": "s", "i": request_id, "r": record_fields(record)} | copy | _own(own)
 
 
 def parse(value: Any) -> Message:
@@ -126,12 +131,9 @@ def parse(value: Any) -> Message:
             contacts = parse_contacts(value.get("c"), CONTACTS_PER_ANSWER_MAX)
             return Nodes(request_id, contacts, _parse_records(value.get("r")))
         case "s":
-            return Store(request_id, _parse_record(value.get("r")), _parse_own(value))
+            return Store(request_id, _parse_record(value.get("r")), _flag(value.get("c", False)), _parse_own(value))
         case "k":
-            is_taken = value.get("y")
-            if not isinstance(is_taken, bool):
-                raise RemoteError("malformed message of the hash table: a record was taken or it was not")
-            return Stored(request_id, is_taken)
+            return Kept(request_id, _flag(value.get("y")))
         case _:
             raise RemoteError("malformed message of the hash table: of no known type")
 
@@ -159,6 +161,12 @@ def _parse_record(value: Any) -> Record:
 def _key(value: Any) -> bytes:
     if not isinstance(value, bytes) or len(value) != KEY_BYTES:
         raise RemoteError(f"malformed message of the hash table: a key is {KEY_BYTES} bytes")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise RemoteError("malformed message of the hash table: a flag is true or false")
     return value
 
 

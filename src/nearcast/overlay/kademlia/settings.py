@@ -31,8 +31,9 @@ class KademliaSettings:
     # Requests. A dial takes two or three round trips, the slowest round trips on the Internet some 0.4 s.
     patience_s: float = 1.0  # after this a path goes on with somebody else; an answer that comes later still counts
     timeout_s: float = 4.0  # after this the contact has failed
-    failures_max: int = 2  # in a row, then it is forgotten: the second one while a spare waits for the place
-    deaf_s: float = 60.0  # who hears nothing at all for so long blames its own link, not its contacts; guess
+    failures_max: int = 2  # in a row, then it is forgotten; after one if a spare waits for its place
+    doubtful_max: int = 32  # failed once, to be asked again at the next check
+    deaf_s: float = 180.0  # who hears nothing at all for so long blames its own link, not its contacts; guess
 
     # Lookups.
     lookups_max: int = 64  # of this node at once; guess
@@ -41,6 +42,12 @@ class KademliaSettings:
     region_requests_max: int = 64  # answers awaited from around a crowded key: 20 honest ones among 44 others
     crowd_max: int = 14  # contacts where 5 are expected: P(Poisson(5) > 14) = 0.0002, then the key looks besieged
     dead_ends_max: int = 3  # contacts of one referrer that fail before anything else it named is left aside
+
+    # Joining.
+    seeds_max: int = 32
+    rejoin_s: float = 2.0  # after an attempt that found nobody; doubles up to rejoin_s_max; guess
+    rejoin_s_max: float = 60.0
+    filling_max: int = 3  # lookups at once that fill buckets after joining; guess
 
     # Upkeep. A check is a ping to whom we heard from least recently; the pause between two adapts, so that about one in
     # ten finds a dead contact: `check_failed_factor` and `check_passed_factor` balance there (0.5^0.1 * 1.08^0.9 = 1).
@@ -64,4 +71,6 @@ class KademliaSettings:
     records_per_provider_max: int = 5_000
     providers_per_answer_max: int = 16  # guess: an answer with contacts stays under 10 KB
     provided_max: int = 200_000  # keys that this node provides
-    backlog_max: int = 64  # publications under way or due at once; guess
+    publishing_max: int = 8  # publications under way; guess
+    copies_per_lookup_max: int = 2  # records that a lookup leaves with each of two that lacked them; guess
+    records_per_network_max: int = 5_000  # of one /24 or /48: a store is not filled by fewer than four of them

@@ -32,8 +32,7 @@ class Kept:
         self.record = record
         self.until_s = until_s
         self.is_copy = is_copy
-        addresses = record.provider.addresses if isinstance(record, ProviderRecord) else ()
-        self.networks: tuple[AddressGroup, ...] = groups_of_all(addresses)
+        self.networks = _networks(record)
 
 
 _Due = tuple[float, bytes, bytes]
@@ -48,17 +47,13 @@ class RecordStore:
         self._rng = rng
         self._keys: dict[bytes, dict[bytes, Kept]] = {}
         self._per_owner: dict[bytes, int] = {}
+        self._per_network: dict[AddressGroup, int] = {}
         self._copies: list[_Due] = []
         self._lasting: list[_Due] = []
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
-
-    def newer_is_kept(self, record: Record) -> bool:
-        """Whether one with a higher sequence, or this very one, is here."""
-        kept = self._keys.get(record.key, {}).get(record.owner)
-        return kept is not None and kept.record.sequence >= record.sequence
 
     def has(self, record: Record) -> bool:
         """Whether exactly this record is here; then it is genuine."""
@@ -75,6 +70,8 @@ class RecordStore:
         if kept is not None:
             return kept.record.sequence < record.sequence or (kept.record == record and kept.is_copy and not is_copy)
         if self._per_owner.get(record.owner, 0) >= settings.records_per_provider_max:
+            return False
+        if any(self._per_network.get(net, 0) >= settings.records_per_network_max for net in _networks(record)):
             return False
         is_full = len(owners) >= settings.records_per_key_max or self._count >= settings.records_max
         return not (is_copy and is_full)
@@ -95,6 +92,8 @@ class RecordStore:
         kept = Kept(record, until_s, is_copy=is_copy)
         self._keys.setdefault(record.key, {})[record.owner] = kept
         self._per_owner[record.owner] = self._per_owner.get(record.owner, 0) + 1
+        for network in kept.networks:
+            self._per_network[network] = self._per_network.get(network, 0) + 1
         self._count += 1
         self._push(record.key, record.owner, kept)
         return True
@@ -157,10 +156,19 @@ class RecordStore:
 
     def _forget(self, key: bytes, owner: bytes) -> None:
         owners = self._keys[key]
-        del owners[owner]
+        kept = owners.pop(owner)
         if not owners:
             del self._keys[key]
         self._count -= 1
         self._per_owner[owner] -= 1
         if not self._per_owner[owner]:
             del self._per_owner[owner]
+        for network in kept.networks:
+            self._per_network[network] -= 1
+            if not self._per_network[network]:
+                del self._per_network[network]
+
+
+def _networks(record: Record) -> tuple[AddressGroup, ...]:
+    """The addresses and networks that a record names; a value names none."""
+    return groups_of_all(record.provider.addresses) if isinstance(record, ProviderRecord) else ()

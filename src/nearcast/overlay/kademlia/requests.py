@@ -1,0 +1,125 @@
+"""Requests on their way: whom they went to, what for, and when they are late or lost.
+
+All requests have the same patience and the same timeout, so those that are due next are at the front of a queue; one
+timer is enough for all.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from nearcast.overlay.kademlia.search import Search
+from nearcast.overlay.kademlia.walk import Candidate, Walk
+from nearcast.transport.base import PeerAddress
+
+
+@dataclass(frozen=True, slots=True)
+class StepJob:
+    """A step of a walk."""
+
+    search: Search
+    walk: Walk
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class StoreJob:
+    """A record of a search goes to one more holder."""
+
+    search: Search
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJob:
+    """Is it alive?"""
+
+
+Job = StepJob | StoreJob | CheckJob
+CHECK = CheckJob()
+
+
+class Pending:
+    """One request that has not been answered."""
+
+    __slots__ = ("address", "job", "request_id", "sent_s")
+
+    def __init__(self, request_id: int, address: PeerAddress, job: Job, sent_s: float) -> None:
+        self.request_id = request_id
+        self.address = address
+        self.job = job
+        self.sent_s = sent_s
+
+
+class Requests:
+    """All requests of one node. Bounded by who makes them: lookups_max walks of a few each, checks_max checks."""
+
+    def __init__(self, patience_s: float, timeout_s: float) -> None:
+        self._patience_s = patience_s
+        self._timeout_s = timeout_s
+        self._pending: dict[int, Pending] = {}
+        self._early: deque[Pending] = deque()
+        self._late: deque[Pending] = deque()
+        self._next_id = 0
+        self.checks = 0  # how many of them are checks
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, address: PeerAddress, job: Job, now_s: float) -> int:
+        """A request goes out: its id."""
+        self._next_id += 1
+        pending = self._pending[self._next_id] = Pending(self._next_id, address, job, now_s)
+        self._early.append(pending)
+        self.checks += job is CHECK
+        return self._next_id
+
+    def answered(self, request_id: int, endpoint_id: bytes) -> Pending | None:
+        """The request that this answers: None if there is no such (any more), or if it went to somebody else."""
+        pending = self._pending.get(request_id)
+        if pending is None or pending.address.endpoint_id != endpoint_id:
+            return None
+        self._forget(pending)
+        return pending
+
+    def given_up(self, endpoint_id: bytes) -> list[Pending]:
+        """All requests to a peer that cannot be reached."""
+        lost = [pending for pending in self._pending.values() if pending.address.endpoint_id == endpoint_id]
+        for pending in lost:
+            self._forget(pending)
+        return lost
+
+    def is_waiting_for(self, endpoint_id: bytes) -> bool:
+        return any(pending.address.endpoint_id == endpoint_id for pending in self._pending.values())
+
+    def late(self, now_s: float) -> list[Pending]:
+        """Those whose patience has ended since the last call."""
+        found: list[Pending] = []
+        while self._early and self._early[0].sent_s + self._patience_s <= now_s:
+            pending = self._early.popleft()
+            if pending.request_id in self._pending:
+                found.append(pending)
+                self._late.append(pending)
+        return found
+
+    def lost(self, now_s: float) -> list[Pending]:
+        """Those whose time is over; they are forgotten."""
+        found: list[Pending] = []
+        while self._late and self._late[0].sent_s + self._timeout_s <= now_s:
+            pending = self._late.popleft()
+            if pending.request_id in self._pending:
+                self._forget(pending)
+                found.append(pending)
+        return found
+
+    def next_due_s(self) -> float | None:
+        """When to call `late` and `lost` again; None when nothing is on its way."""
+        for queue in (self._early, self._late):
+            while queue and queue[0].request_id not in self._pending:
+                queue.popleft()
+        due = [self._early[0].sent_s + self._patience_s] if self._early else []
+        if self._late:
+            due.append(self._late[0].sent_s + self._timeout_s)
+        return min(due, default=None)
+
+    def _forget(self, pending: Pending) -> None:
+        del self._pending[pending.request_id]
+        self.checks -= pending.job is CHECK
