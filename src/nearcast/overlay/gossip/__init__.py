@@ -1,0 +1,1 @@
+"""Who hears of whom: HyParView's views of a topic's members, Plumtree's trees over them, and signed announcements."""
