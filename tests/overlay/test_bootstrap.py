@@ -5,8 +5,9 @@ import random
 import pytest
 
 from nearcast.overlay.bootstrap import REMEMBERED_MAX, Doors
-from nearcast.overlay.cells import cell_bits, is_same_cell
+from nearcast.overlay.cells import Cell, cell_bits
 from nearcast.overlay.density import SPACE, nodes_estimated
+from nearcast.overlay.kademlia.keys import node_id
 from nearcast.overlay.peers import BACK_OFF_S
 from nearcast.transport.base import PeerAddress
 
@@ -23,7 +24,7 @@ def test_half_of_a_handful_are_seeds_half_remembered() -> None:
     some = doors()
     some.add_seeds([peer(number) for number in range(1, 21)], 0.0)
     for number in range(21, 41):
-        some.remember(peer(number), 0.0)
+        some.remember(peer(number))
     asked = [int.from_bytes(contact.endpoint_id, "big") for contact in some.knock(4, 1.0)]
     assert [number <= 20 for number in asked] == [True, True, False, False]
 
@@ -45,17 +46,32 @@ def test_who_did_not_answer_is_left_alone_and_all_are_asked_in_turn() -> None:
 def test_the_memory_is_bounded_and_newest_first() -> None:
     some = doors()
     for number in range(REMEMBERED_MAX + 10):
-        some.remember(peer(number), float(number))
-    some.remember(peer(20), 100.0)
+        some.remember(peer(number))
+    some.remember(peer(20))
     kept = some.remembered()
     assert (len(kept), kept[0], kept[1]) == (REMEMBERED_MAX, peer(20), peer(REMEMBERED_MAX + 9))
-    assert some.long_silent(95.0, 110.0) in [peer(number) for number in range(11, 15)]
-    assert some.long_silent(200.0, 110.0) is None
+
+
+def test_the_lost_are_known_until_they_are_alive_again_or_forgotten() -> None:
+    some = doors()
+    some.remember(peer(1))
+    some.remember(peer(2))
+    some.lost(peer(3).endpoint_id)  # was never a door
+    assert (some.one_lost(), some.lost_count) == (None, 0)
+    some.lost(peer(1).endpoint_id)
+    some.lost(peer(1).endpoint_id)
+    assert (some.one_lost(), some.lost_count, some.is_lost(peer(1).endpoint_id)) == (peer(1), 1, True)
+    some.remember(peer(1))
+    assert (some.one_lost(), some.lost_count) == (None, 0)
+    some.lost(peer(2).endpoint_id)
+    for number in range(10, 10 + REMEMBERED_MAX):
+        some.remember(peer(number))
+    assert some.lost_count == 0
 
 
 def test_a_memory_that_is_asked_again_keeps_its_back_off() -> None:
     some = doors()
-    some.remember(peer(1), 0.0)
+    some.remember(peer(1))
     assert some.knock(2, 0.0) == [peer(1)]
     assert some.knock(2, 1.0) == []
 
@@ -88,6 +104,12 @@ def test_a_cell_splits_and_joins_late() -> None:
     assert seen == [0, 0, 1, 2, 3, 3, 3, 2, 2, 1, 0]
 
 
-def test_cells_are_prefixes() -> None:
-    one, two = bytes([0b10110000]) + bytes(31), bytes([0b10100000]) + bytes(31)
-    assert [is_same_cell(one, two, bits) for bits in (0, 1, 3, 4)] == [True, True, True, False]
+def test_cells_are_prefixes_of_node_ids() -> None:
+    cell = Cell(bytes(32), 60)
+    others = [peer(number).endpoint_id for number in range(400)]
+    assert all(cell.admits(other) for other in others)
+    cell.resize(400)
+    assert cell.bits == 3
+    inside = [other for other in others if cell.admits(other)]
+    assert 25 < len(inside) < 75
+    assert {node_id(other) >> 253 for other in inside} == {node_id(bytes(32)) >> 253}

@@ -6,9 +6,9 @@ seeds, which were given (configuration, LAN, registry), and those that were aliv
 whose neighbours are all gone takes from the same pool, for as long as it is alone. Half of each handful are seeds, half
 remembered: neither a dead configuration nor a night's worth of dead memories keeps a node out.
 
-Two parts of the network that were cut off from each other forget each other in every table. So a member, too, knocks at
-a remembered door now and then, one that it has heard nothing from for long; an answer joins both parts again. Serf's
-reconnect does the same.
+Two parts of the network that were cut off from each other forget each other in every table. So a member, too, knocks
+now and then at a door that it has lost: somebody who was alive and then could not be reached. An answer joins both
+parts again. Serf's reconnect does the same.
 """
 
 from collections.abc import Iterable
@@ -23,17 +23,33 @@ if TYPE_CHECKING:
 REMEMBERED_MAX = 64  # contacts kept over a restart; guess: with 90 % of them gone some six are left
 
 
+class Remembered:
+    """Somebody who was alive. `is_lost`: and could not be reached since."""
+
+    __slots__ = ("contact", "is_lost")
+
+    def __init__(self, contact: PeerAddress) -> None:
+        self.contact = contact
+        self.is_lost = False
+
+
 class Doors:
     """Contacts through which a node that is alone can get in."""
 
-    __slots__ = ("_memory", "_others", "_own_id", "_rng", "_seeds")
+    __slots__ = ("_lost", "_memory", "_others", "_own_id", "_rng", "_seeds")
 
     def __init__(self, own_id: bytes, rng: "random.Random") -> None:
         self._own_id = own_id
         self._rng = rng
         self._seeds = PeerBook()
         self._others = PeerBook()
-        self._memory: dict[bytes, tuple[PeerAddress, float]] = {}  # who was alive, and when; the oldest first
+        self._memory: dict[bytes, Remembered] = {}  # the one alive longest ago first
+        self._lost = 0
+
+    @property
+    def lost_count(self) -> int:
+        """How many of the remembered are lost."""
+        return self._lost
 
     def add_seeds(self, contacts: Iterable[PeerAddress], now_s: float) -> None:
         """The operator's, the LAN's, the registry's: they may be tried at once."""
@@ -41,20 +57,34 @@ class Doors:
             if contact.endpoint_id != self._own_id:
                 self._seeds.add(contact, "config", now_s)
 
-    def remember(self, contact: PeerAddress, now_s: float) -> None:
-        """It is alive now. At `now_s` = -inf: it was, before a restart."""
-        if contact.endpoint_id != self._own_id:
-            self._memory.pop(contact.endpoint_id, None)
-            self._memory[contact.endpoint_id] = (contact, now_s)
-            if len(self._memory) > REMEMBERED_MAX:
-                del self._memory[next(iter(self._memory))]
+    def remember(self, contact: PeerAddress) -> None:
+        """It is alive, or was before a restart."""
+        endpoint_id = contact.endpoint_id
+        if endpoint_id == self._own_id:
+            return
+        self._forget(endpoint_id)
+        self._memory[endpoint_id] = Remembered(contact)
+        if len(self._memory) > REMEMBERED_MAX:
+            self._forget(next(iter(self._memory)))
+
+    def lost(self, endpoint_id: bytes) -> None:
+        """It could not be reached."""
+        known = self._memory.get(endpoint_id)
+        if known is not None and not known.is_lost:
+            known.is_lost = True
+            self._lost += 1
+
+    def is_lost(self, endpoint_id: bytes) -> bool:
+        """Whether it is remembered, and was lost since."""
+        known = self._memory.get(endpoint_id)
+        return known is not None and known.is_lost
 
     def remembered(self) -> list[PeerAddress]:
         """What to keep over a restart, the one alive most recently first."""
-        return [contact for contact, _ in reversed(self._memory.values())]
+        return [known.contact for known in reversed(self._memory.values())]
 
     def knock(self, count: int, now_s: float) -> list[PeerAddress]:
-        """Up to `count` to ask now of those whose back-off is over; they count as failed until they answer."""
+        """Up to `count` to ask now, of those whose back-off is over; they count as failed until they answer."""
         self._refill(now_s)
         seeds, others = self._seeds.candidates(now_s), self._others.candidates(now_s)
         seeds_count = min(len(seeds), max(count - len(others), (count + 1) // 2))
@@ -70,14 +100,19 @@ class Doors:
         self._seeds.answered(endpoint_id)
         self._others.answered(endpoint_id)
 
-    def long_silent(self, silent_s: float, now_s: float) -> PeerAddress | None:
-        """One remembered contact that was not seen alive for `silent_s`, or None."""
-        silent = [contact for contact, heard_s in self._memory.values() if now_s - heard_s > silent_s]
-        return self._rng.choice(silent) if silent else None
+    def one_lost(self) -> PeerAddress | None:
+        """One of the lost, by chance."""
+        lost = [known.contact for known in self._memory.values() if known.is_lost]
+        return self._rng.choice(lost) if lost else None
+
+    def _forget(self, endpoint_id: bytes) -> None:
+        known = self._memory.pop(endpoint_id, None)
+        if known is not None and known.is_lost:
+            self._lost -= 1
 
     def _refill(self, now_s: float) -> None:
         """Take up what was remembered since; a contact that is known already keeps its back-off."""
         known = {peer.address.endpoint_id for peer in self._seeds.known() + self._others.known()}
-        for contact, _ in self._memory.values():
-            if contact.endpoint_id not in known:
-                self._others.add(contact, "link", now_s)
+        for remembered in self._memory.values():
+            if remembered.contact.endpoint_id not in known:
+                self._others.add(remembered.contact, "link", now_s)

@@ -1,12 +1,14 @@
 """Who watches whom: the nodes of one region, split into cells when they are too many.
 
-A failure detector's traffic does not grow with its group, but its lists do, and what a list of a thousand members is
-good for (knowing within seconds that one of them died) is worth little beyond those that a node deals with. So a region
-with more than `size` nodes falls apart by the first bits of the node id: a cell is (region, prefix). Ids are hashes, so
-the cells are of about one size, nobody can choose a victim's cell without grinding keys, and each node finds out by
-itself which its own is. Neighbours whose estimates differ see cells of different depth for a while: the deeper one is
-part of the other, and nothing breaks.
+A failure detector's traffic does not grow with its group, but its lists and connections do, and what a list of a
+thousand members is good for (knowing within seconds that one of them died) is worth little beyond those that a node
+deals with. So a region with more than `size` nodes falls apart by the first bits of the node id: a cell is (region,
+prefix). Ids are hashes, so the cells are of about one size, nobody can choose a victim's cell without grinding keys,
+and each node finds out by itself which its own is. Nodes whose estimates differ see cells of different depth for a
+while: the deeper one is part of the other, and nothing breaks.
 """
+
+from nearcast.overlay.kademlia.keys import KEY_BITS, node_id
 
 BITS_MAX = 16  # 65,536 cells of one region; guess: far over what is needed
 SPLIT = 1.5  # a cell splits at 1.5 times its size and joins its twin at a third of it, so that an estimate
@@ -22,7 +24,20 @@ def cell_bits(region_nodes: float, size: int, bits: int) -> int:
     return bits
 
 
-def is_same_cell(node_id: bytes, other_id: bytes, bits: int) -> bool:
-    """Whether two 32-byte node ids agree in their first `bits` bits."""
-    shift = BITS_MAX - bits
-    return int.from_bytes(node_id[:2], "big") >> shift == int.from_bytes(other_id[:2], "big") >> shift
+class Cell:
+    """The cell of one node."""
+
+    __slots__ = ("_own_number", "_size", "bits")
+
+    def __init__(self, own_id: bytes, size: int) -> None:
+        self._own_number = node_id(own_id)
+        self._size = size
+        self.bits = 0
+
+    def resize(self, region_nodes: float) -> None:
+        """About so many nodes are in our region now."""
+        self.bits = cell_bits(region_nodes, self._size, self.bits)
+
+    def admits(self, endpoint_id: bytes) -> bool:
+        """Whether this node, if it is of our region, is of our cell."""
+        return (node_id(endpoint_id) ^ self._own_number) >> (KEY_BITS - self.bits) == 0
