@@ -178,7 +178,7 @@ class Kademlia:
                 self._look_at_requests(now_s)
             case Timer("upkeep"):
                 self._look_after(now_s)
-            case Timer("rejoin") if self._join_began_s is None and not len(self._core.table):
+            case Timer("rejoin") if self._join_began_s is None and not self._is_joined:
                 self._join(now_s)
             case _:
                 pass
@@ -267,9 +267,8 @@ class Kademlia:
         core = self._core
         core.arm(self._upkeep.pause_s * core.rng.uniform(0.9, 1.1), UPKEEP)
         core.store.expire(core.unix(now_s))
-        if not len(core.table):
-            if self._seeds and self._is_joined and self._join_began_s is None:
-                self._join(now_s)
+        if self._join_began_s is None and (bool(len(core.table)) != self._is_joined):
+            self._join(now_s)  # the first node of a network, that others have found; or everybody is lost
             return
         contact = self._upkeep.to_check(core.table, now_s)
         if contact is not None:
@@ -291,11 +290,11 @@ class Kademlia:
 
     def _joined(self, search: Search, now_s: float) -> None:
         self._join_began_s = None
-        if not len(self._core.table):
+        self._is_joined = bool(len(self._core.table))
+        if not self._is_joined:
             self._core.arm(self._rejoin_s, REJOIN)
             self._rejoin_s = min(2 * self._rejoin_s, self.settings.rejoin_s_max)
             return
-        self._is_joined = True
         self._rejoin_s = self.settings.rejoin_s
         self._core.tell(Joined(len(self._core.table), now_s - search.started_s))
         if not self.is_client:

@@ -51,11 +51,11 @@ class Upkeep:
         self._visited_s[(target ^ table.own_node_id).bit_length() - 1] = now_s
 
     def plan_filling(self, table: Table) -> None:
-        """After joining: every bucket farther than the siblings that has room left, the farthest first."""
+        """After joining: every bucket farther than the k closest that has room left, the farthest first."""
         sizes = table.bucket_sizes()
-        reach = table.sibling_distances()[-1:] or [1]
-        lowest = reach[0].bit_length() - 1
         full = self._settings.bucket_contacts_max
+        closest = table.sibling_distances()[:full] or [1]
+        lowest = closest[-1].bit_length() - 1
         self.to_fill = deque(index for index in range(KEY_BITS - 1, lowest - 1, -1) if sizes.get(index, 0) < full)
 
     def to_refresh(self, table: Table, now_s: float) -> int | None:
