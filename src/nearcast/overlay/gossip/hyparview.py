@@ -264,9 +264,11 @@ class Membership:
             self._remove(endpoint_id, now_s, out)
             self.repair(now_s, out)
 
-    def reject(self, sender: PeerAddress, out: list[Effect]) -> None:
-        """A peer takes us for its neighbour and is none of ours: tell it, unless it may become one just now."""
-        if sender.endpoint_id not in self._asked:
+    def on_stranger(self, sender: PeerAddress, now_s: float, out: list[Effect]) -> None:
+        """A peer takes us for its neighbour and is none of ours: tell it. If we have asked it, this says yes."""
+        if sender.endpoint_id in self._asked:
+            self.on_answer(sender, Answer(self._topic, True), now_s, out)
+        else:
             self._send(sender, Part(self._topic), out)
 
     # Repair.

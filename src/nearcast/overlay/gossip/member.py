@@ -39,7 +39,7 @@ from nearcast.overlay.gossip.messages import (
     Walk,
 )
 from nearcast.overlay.gossip.pace import Pace
-from nearcast.overlay.gossip.plumtree import Tree
+from nearcast.overlay.gossip.plumtree import Link, Tree
 from nearcast.overlay.gossip.seen import SeenIds
 from nearcast.overlay.gossip.settings import GossipSettings
 from nearcast.overlay.gossip.shuffling import Shuffling
@@ -156,9 +156,8 @@ class Member:
         """Raises RemoteError when the sender has done what no honest peer does."""
         match message:
             case Push() | Have() | Graft() | Prune() | Snapshot():
-                link = self.tree.links.get(sender.endpoint_id)
+                link = self._link_of(sender, now_s, out)
                 if link is None:
-                    self.membership.reject(sender, out)
                     return
                 if isinstance(message, Push):
                     self._on_push(sender, message, now_s, out)
@@ -173,9 +172,9 @@ class Member:
                 else:
                     self._on_snapshot(message, now_s, out)
             case Shuffle() | Walk():
-                if sender.endpoint_id not in self.membership.active:
-                    self.membership.reject(sender, out)
-                elif isinstance(message, Shuffle):
+                if self._link_of(sender, now_s, out) is None or sender.endpoint_id not in self.membership.active:
+                    return
+                if isinstance(message, Shuffle):
                     self.shuffling.on_shuffle(sender, message, now_s, out)
                 else:
                     self.membership.on_walk(sender, message, now_s, out)
@@ -193,6 +192,15 @@ class Member:
                 self.membership.on_listen(sender, now_s, out)
             case _:
                 assert_never(message)
+
+    def _link_of(self, sender: PeerAddress, now_s: float, out: list[Effect]) -> Link | None:
+        """The link to a neighbour or a listener. Whoever takes us for its neighbour and is none of ours hears so;
+        if we have just asked it to become one, its message has overtaken its answer."""
+        link = self.tree.links.get(sender.endpoint_id)
+        if link is None:
+            self.membership.on_stranger(sender, now_s, out)
+            link = self.tree.links.get(sender.endpoint_id)
+        return link
 
     def on_timer(self, timer: Timer, now_s: float, out: list[Effect]) -> None:
         """One of ours has rung."""

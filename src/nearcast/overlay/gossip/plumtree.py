@@ -104,6 +104,11 @@ class Tree:
         self._hurry_until_s = 0.0
         self._optimise_s = 0.0
 
+    @property
+    def depth(self) -> int:
+        """The most hops that a payload has come lately."""
+        return max((recent.round for recent in self._recent.values()), default=0)
+
     # Neighbours.
 
     def link_up(self, peer: PeerAddress, *, is_listener: bool, is_new: bool, now_s: float, out: list[Effect]) -> None:
