@@ -38,7 +38,7 @@ class Dialling:
         self._used_s: dict[int, float] = {}
         self._sweep_at = CONNECTIONS_SWEPT_AT
 
-    def dial_s(self, sender: "Peer", target: "Peer", delay_s: float, now_s: float) -> float:
+    def dial_s(self, sender: "Peer", target: "Peer", delay_s: float, now_s: float, knows_way: bool = True) -> float:
         """Seconds before the message can leave: 0 on a connection that is open; NOT_REACHABLE."""
         one, other = sender.index, target.index
         key = one << 24 | other if one < other else other << 24 | one
@@ -49,7 +49,7 @@ class Dialling:
         if used_s is not None and (target.endpoint_id in sender.kept or sender.endpoint_id in target.kept):
             self._used_s[key] = now_s  # a connection that is kept is kept alive
             return 0.0
-        rtts = self._dial(sender.nat, target.nat)
+        rtts = self._dial(sender.nat, target.nat) if knows_way else NOT_REACHABLE
         if rtts < 0:
             self.refused += 1
             return NOT_REACHABLE

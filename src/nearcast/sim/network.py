@@ -2,7 +2,7 @@
 
 - Time: the matrix's one-way delay plus both access lines, times one plus jitter (exponential: queues on the way).
 - Loss: an unreliable message is gone; a reliable one is sent again after a probe timeout that doubles (RFC 9002,
-  section 6.2), and given up after GIVE_UP_S.
+  section 6.2), and given up after RESENT_FOR_S.
 - Reordering: a share of messages is held back by an exponential time. Jitter alone also lets a later message overtake
   an earlier one: machines may not count on order, although a QUIC stream keeps it.
 - Duplication: of unreliable messages only; QUIC delivers the others once.
@@ -25,13 +25,22 @@ if TYPE_CHECKING:
     from nearcast.sim.dialling import Dialling
     from nearcast.sim.latency import Latency
     from nearcast.sim.peer import Peer
+    from nearcast.transport.base import PeerAddress
 
 LOST: Final = -1.0  # nobody will ever know
 FAILED: Final = -2.0  # the sender is told after GIVE_UP_S
+RESENT_FOR_S = 30.0  # QUIC's usual max_idle_timeout: a packet that was repeated for so long ends the connection
 GIVE_UP_S = 5.0  # transport/pool.py DIAL_TIMEOUT_S: who does not answer for so long is unreachable
 PROBE_TIMEOUT_RTTS = 1.5  # RFC 9002 6.2.1: smoothed RTT + 4 times its variation, which is an eighth here
 PROBE_TIMEOUT_EXTRA_S = 0.025  # RFC 9000 18.2: the receiver's max_ack_delay
 _KNOBS = ("jitter", "loss", "duplication", "reordering", "reorder_s", "up_bytes_per_s", "down_bytes_per_s")
+
+
+def leads_to(contact: "PeerAddress", true: "PeerAddress") -> bool:
+    """Whether a dial to this contact finds that peer; without addresses it is taken to be known from elsewhere."""
+    if not contact.addresses or contact.addresses == true.addresses:
+        return True
+    return any(address in true.addresses for address in contact.addresses)
 
 
 class Network:
@@ -89,8 +98,19 @@ class Network:
         self._partition = partition
         self.change()
 
-    def delay_s(self, sender: "Peer", target: "Peer", is_reliable: bool, size_bytes: int, now_s: float) -> float:
-        """Seconds until the message arrives; LOST or FAILED when it never will."""
+    def delay_s(
+        self,
+        sender: "Peer",
+        target: "Peer",
+        is_reliable: bool,
+        size_bytes: int,
+        now_s: float,
+        knows_way: bool = True,
+    ) -> float:
+        """Seconds until the message arrives; LOST or FAILED when it never will.
+
+        `knows_way` False: the sender was given addresses that are not the target's; only an open connection helps it.
+        """
         delay_s = sender.delays[target.site] + sender.access_s + target.access_s
         if self.jitter:
             delay_s -= delay_s * self.jitter * log(1.0 - self._random())
@@ -99,7 +119,7 @@ class Network:
         if self._partition is not None and self._partition.blocks(sender, target):
             return self._gone(is_reliable)
         if self.dialling is not None:
-            dial_s = self.dialling.dial_s(sender, target, delay_s, now_s)
+            dial_s = self.dialling.dial_s(sender, target, delay_s, now_s, knows_way)
             if dial_s < 0:
                 return self._gone(True)
             delay_s += dial_s
@@ -133,7 +153,7 @@ class Network:
             self.lost += 1
             timeout_s *= 2
             waited_s += timeout_s
-            if waited_s > GIVE_UP_S:
+            if waited_s > RESENT_FOR_S:
                 return self._gone(True)
         return waited_s + delay_s
 

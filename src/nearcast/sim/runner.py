@@ -3,13 +3,13 @@
 A driver is `nearcast.sim.figures.<driver>` with `run(run: Run) -> None`.
 """
 
-import importlib
 import math
 import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import IO, Any
 
 from nearcast.errors import NearcastError, UsageError
@@ -107,7 +107,7 @@ def driver_of(scenario: Scenario) -> Callable[[Run], None]:
     if not _DRIVER.fullmatch(name):
         raise unknown
     try:
-        function: Callable[[Run], None] = importlib.import_module(module).run
+        function: Callable[[Run], None] = import_module(module).run
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
@@ -151,11 +151,12 @@ def _worst(figures: Sequence[Figure], check: Check | None) -> float:
 
 
 def _judge(scenario: Scenario, report: Report) -> None:
+    ended_early = bool(report.failures)
     for name in scenario.checks:
         check = scenario.check_of(name)
         assert check is not None
         if name not in report.figures:
-            if not report.failures:  # else the run may have ended before it came to this figure
+            if not ended_early:  # else the run may not have come to this figure
                 report.fail(f"the figure {name} is checked, but the driver reports none of that name")
         elif (why := broken(report.figures[name], check)) is not None:
             report.fail(why)

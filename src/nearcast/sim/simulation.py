@@ -40,7 +40,7 @@ from nearcast.errors import NearcastError
 from nearcast.overlay.machine import Arm, Drop, Keep, Machine, Send, Tell
 from nearcast.sim.addresses import Addresses
 from nearcast.sim.guard import nothing_from_outside
-from nearcast.sim.network import FAILED, GIVE_UP_S
+from nearcast.sim.network import FAILED, GIVE_UP_S, leads_to
 from nearcast.sim.peer import Peer
 from nearcast.sim.queue import CALL, TIMER, UNREACHABLE, Queue
 from nearcast.sim.trace import Trace
@@ -265,7 +265,8 @@ class Simulation:
             return
         network, now_s, queue = self.network, self.now_s, self._queue
         is_reliable = effect.is_reliable
-        delay_s = network.delay_s(peer, target, is_reliable, size_bytes, now_s)
+        knows_way = effect.to is target.address or leads_to(effect.to, target.address)
+        delay_s = network.delay_s(peer, target, is_reliable, size_bytes, now_s, knows_way)
         if delay_s < 0:
             if delay_s == FAILED:
                 self._unreachable(peer, effect.to.endpoint_id)
