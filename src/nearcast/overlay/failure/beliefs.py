@@ -9,8 +9,8 @@ may raise an incarnation only by a bounded step; a death by hearsay counts only 
 and one sender introduces a bounded number of new members per minute. Not a goal: that a liar cannot cause a suspicion.
 It can, and it costs the group one contradiction.
 
-Invariants: our own incarnation only grows; of a member that we still list, the one we know only grows, except that its
-own word puts right what hearsay pushed beyond any honest step; whoever contradicts in time is not declared dead here.
+Invariants: our own incarnation only grows, and so does the one we know of a member that we list; a record beyond any
+honest step is dropped at the member's own word; whoever contradicts in time is not declared dead here.
 """
 
 from collections.abc import Callable
@@ -100,7 +100,11 @@ class Beliefs:
                     self._hear_left(rumour, sender, now_s, effects)
 
     def heard_from(self, sender: bytes, incarnation: int, effects: list[Effect]) -> None:
-        """A message from this peer itself, with its own incarnation."""
+        """A message from this peer itself, with its own incarnation.
+
+        It ends a suspicion here. The record stays, and is told on, as the member's own rumour has it: only that says
+        where the member is reachable.
+        """
         group = self.group
         record = group.members.get(sender)
         if record is None:
@@ -110,9 +114,11 @@ class Beliefs:
             return
         group.heard_from(sender)
         suspicion = self.suspicions.get(sender)
-        known = max(record.incarnation, suspicion.incarnation if suspicion else 0)
-        if incarnation > known or known > incarnation + INCARNATION_STEP_MAX:
-            self._believe_alive(Alive(record.contact, incarnation), effects)
+        if record.incarnation > incarnation + INCARNATION_STEP_MAX:
+            group.remove(sender)  # somebody made this record up; the true one comes with the next comparison of tables
+        elif suspicion is not None and incarnation > suspicion.incarnation:
+            del self.suspicions[sender]
+            effects.append(Tell(MemberAlive(record.contact, incarnation)))
 
     def about(self, endpoint_id: bytes, incarnation: int) -> Rumour | None:
         """What that peer, being at this incarnation, ought to hear of itself from us, so that it can contradict."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Container, Iterable
 
+    from nearcast.transport.base import PeerAddress
+
 SAMPLE_TRIES = 4  # per member wanted, before fewer are given; guess, memberlist: 3
 
 
@@ -31,6 +33,16 @@ class Tombstone:
     accuser: bytes
     is_left: bool
     since_s: float
+
+
+class Roster:
+    """A whole group's first records, made once for all members that one process runs: they share the records."""
+
+    def __init__(self, contacts: "Iterable[PeerAddress]") -> None:
+        self.members = {contact.endpoint_id: Alive(contact, 0) for contact in contacts}
+        self.digests = array("Q", bytes(8 * BUCKETS))
+        for record in self.members.values():
+            self.digests[bucket_of(record.endpoint_id)] ^= record.fingerprint
 
 
 def bucket_of(endpoint_id: bytes) -> int:
@@ -55,13 +67,15 @@ class Group:
         self._members_max = members_max
         self._tombstones_max = tombstones_max
 
-    def fill(self, records: "Iterable[Alive]") -> None:
-        """Many at once that are known for certain, into an empty group."""
-        self.members = {record.endpoint_id: record for record in records}
-        self.members = dict(self.members)  # a copy is as small as it can be
+    def fill(self, roster: "Roster", own: Alive) -> None:
+        """Many at once that are known for certain, into an empty group; `own` is not a member, wherever it stands."""
+        self.members = dict(roster.members)
+        self.digests = array("Q", roster.digests)
+        listed = self.members.pop(own.endpoint_id, None)
+        if listed is not None:
+            self.note(listed)
+        self.note(own)
         self._order = list(self.members)
-        for record in self.members.values():
-            self.note(record)
 
     def note(self, record: Alive) -> None:
         """Count a record in its digest, or no longer: the same act."""

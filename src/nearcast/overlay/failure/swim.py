@@ -23,6 +23,7 @@ from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nearcast.overlay.failure.beliefs import Admits, Beliefs
+from nearcast.overlay.failure.group import Roster
 from nearcast.overlay.failure.messages import (
     Ack,
     Gossip,
@@ -108,10 +109,9 @@ class Swim:
                 beliefs.group.put(Alive(contact, 0), is_hearsay=False)
         return effects
 
-    def fill(self, records: Iterable[Alive]) -> None:
-        """The whole group at once, before anything else: records may be shared by many members of one process."""
-        own_id = self._beliefs.own.endpoint_id
-        self._beliefs.group.fill(record for record in records if record.endpoint_id != own_id)
+    def fill(self, roster: Roster) -> None:
+        """The whole group at once, before anything else."""
+        self._beliefs.group.fill(roster, self._beliefs.own)
 
     def leave(self, now_s: float) -> Iterable[Effect]:
         """Goodbye. Nothing is answered from now on."""
