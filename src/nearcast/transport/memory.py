@@ -202,6 +202,11 @@ class MemoryConnection:
             del self._streams[stream]
             self._slots.release()
 
+    def load(self) -> tuple[int, int]:
+        """How many streams we have open on it, and the unread bytes of the fullest one, in both directions."""
+        held_bytes = [pipe.held_bytes for stream in self._streams for pipe in (stream.there, stream.back)]
+        return len(self._streams), max(held_bytes, default=0)
+
     async def close(self) -> None:
         self.end()
 

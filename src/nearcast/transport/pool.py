@@ -38,6 +38,11 @@ class ConnectionPool:
         """Of the node that dials."""
         return self._endpoint.endpoint_id
 
+    @property
+    def count(self) -> int:
+        """How many connections are kept."""
+        return len(self._connections)
+
     async def get(self, address: PeerAddress, timeout_s: float = DIAL_TIMEOUT_S) -> Connection:
         """A live connection to that peer. Raises UnavailableError when it cannot be reached."""
         live = self._live(address.endpoint_id)
