@@ -7,7 +7,6 @@ public address is "unplaced"; nodes of a LAN treat those as harmless, others giv
 """
 
 import ipaddress
-from collections.abc import Iterable
 from functools import lru_cache
 
 _CACHED_ADDRESSES = 1 << 14
@@ -37,7 +36,8 @@ def groups_of(address: str) -> tuple[AddressGroup, ...]:
     )
 
 
-def groups_of_all(addresses: Iterable[str]) -> tuple[AddressGroup, ...]:
+@lru_cache(maxsize=_CACHED_ADDRESSES)
+def groups_of_all(addresses: tuple[str, ...]) -> tuple[AddressGroup, ...]:
     """The groups of all addresses, each once, in the order of the addresses."""
     return tuple(dict.fromkeys(group for address in addresses for group in groups_of(address)))
 

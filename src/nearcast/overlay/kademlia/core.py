@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nearcast.overlay.density import nodes_estimated
-from nearcast.overlay.kademlia.messages import Ping
+from nearcast.overlay.kademlia.keys import key_bytes
+from nearcast.overlay.kademlia.messages import NODES, Find, Ping
 from nearcast.overlay.kademlia.records import Verify
 from nearcast.overlay.kademlia.requests import CHECK, Job, Requests
 from nearcast.overlay.kademlia.settings import KademliaSettings
@@ -75,10 +76,19 @@ class Core:
         return self.requests.add(address, job, now_s)
 
     def check(self, address: PeerAddress, now_s: float) -> None:
-        """Ask a peer whether it is alive, unless many are being asked already, or it is."""
+        """Ask a peer whether it is alive, unless many are being asked already, or it is.
+
+        A contact that failed is asked a real question: some answer pings, to stay in tables, and nothing else.
+        """
         requests = self.requests
-        if requests.checks < self.settings.checks_max and not requests.is_waiting_for(address.endpoint_id):
-            self.send(address, Ping(requests.add(address, CHECK, now_s), self.said))
+        if requests.checks >= self.settings.checks_max or requests.is_waiting_for(address.endpoint_id):
+            return
+        request_id = requests.add(address, CHECK, now_s)
+        contact = self.table.get(address.endpoint_id)
+        if contact is not None and contact.failures:
+            self.send(address, Find(request_id, key_bytes(self.table.own_node_id), NODES, None, self.said))
+        else:
+            self.send(address, Ping(request_id, self.said))
 
     def timer_rang(self) -> None:
         """The timer of requests: it must be armed anew."""

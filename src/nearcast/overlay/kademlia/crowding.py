@@ -5,11 +5,18 @@ the measures is in settings.py, what a group is in address_groups.py.
 """
 
 from collections.abc import Collection, Iterable
+from typing import Protocol
 
 from nearcast.overlay.kademlia.address_groups import AddressGroup, is_single_address
 from nearcast.overlay.kademlia.settings import KademliaSettings
 
 Groups = tuple[AddressGroup, ...]
+
+
+class Grouped(Protocol):
+    """Somebody with addresses."""
+
+    groups: Groups
 
 
 class Crowding:
@@ -20,11 +27,11 @@ class Crowding:
         self._settings = settings
         self._counts: dict[AddressGroup, int] = {}
 
-    def admits(self, groups: Groups, bucket: Collection[Groups]) -> bool:
-        """Whether one more contact of these groups may join a bucket, given the groups of those in it."""
+    def admits(self, groups: Groups, bucket: Collection[Grouped]) -> bool:
+        """Whether one more contact of these groups may join those in a bucket."""
         settings = self._settings
         if not groups:
-            return self.is_lan or sum(1 for other in bucket if not other) < settings.unplaced_per_bucket_max
+            return self.is_lan or sum(1 for other in bucket if not other.groups) < settings.unplaced_per_bucket_max
         for group in groups:
             count = self._counts.get(group, 0)
             if count == 0:
@@ -33,7 +40,7 @@ class Crowding:
                 table_max, bucket_max = settings.same_address_per_table_max, settings.same_address_per_bucket_max
             else:
                 table_max, bucket_max = settings.same_prefix_per_table_max, settings.same_prefix_per_bucket_max
-            if count >= table_max or sum(1 for other in bucket if group in other) >= bucket_max:
+            if count >= table_max or sum(1 for other in bucket if group in other.groups) >= bucket_max:
                 return False
         return True
 

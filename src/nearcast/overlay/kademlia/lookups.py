@@ -106,7 +106,7 @@ class Lookups:
             if due or not walk.is_over():
                 is_over = False
         if search.purpose == "refresh" and search.walks[0].answered_count >= self._core.settings.bucket_contacts_max:
-            is_over = True  # it has brought a bucket's worth of living contacts, which is what it was for
+            is_over = True  # it has spoken to a bucket's worth of living contacts, which is what it was for
         if is_over:
             self._end(search)
 

@@ -162,7 +162,9 @@ class Kademlia:
             case Nodes() | Pong() | Kept():
                 pending = self._core.requests.answered(message.request_id, sender.endpoint_id)
                 if pending is not None:
-                    self._core.table.add(whereabouts(pending.address, sender), now_s)
+                    contact = self._core.table.get(sender.endpoint_id)
+                    if contact is None or not contact.failures or isinstance(message, Nodes):
+                        self._core.table.add(whereabouts(pending.address, sender), now_s)
                     self._answered(pending, message, now_s)
             case Find() | Store() | Ping() if not self.is_client:
                 self._core.send(sender, self._answer(sender.endpoint_id, message, now_s))

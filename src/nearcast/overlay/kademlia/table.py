@@ -71,17 +71,22 @@ class Table:
         """How many contacts in each bucket that has any, the nearest first."""
         return {index: len(self._buckets[index]) for index in sorted(self._buckets)}
 
+    def bucket_size(self, index: int) -> int:
+        return len(self._buckets.get(index, ()))
+
     def sibling_distances(self) -> list[int]:
         """From our own id, ascending."""
         return [distance for distance, _ in self._siblings]
 
     def heard(self, endpoint_id: bytes, now_s: float) -> bool:
-        """A contact of ours said something. False when it is none."""
+        """A contact of ours said something. False when it is none.
+
+        What it failed to answer is not forgiven by that: only its answer to a request does (`add`).
+        """
         contact = self._contacts.get(endpoint_id)
         if contact is None:
             return False
         contact.heard_s = now_s
-        contact.failures = 0
         bucket = self._buckets[contact.bucket]
         del bucket[endpoint_id]
         bucket[endpoint_id] = contact
@@ -106,6 +111,7 @@ class Table:
         known = self._contacts.get(endpoint_id)
         if known is not None:
             self.heard(endpoint_id, now_s)
+            known.failures = 0
             self._readdress(known, address)
             return "known"
         number = node_id(endpoint_id)
@@ -179,7 +185,7 @@ class Table:
         if distance == 0:
             return "refused"
         bucket = self._buckets.get(distance.bit_length() - 1)
-        if not self.crowding.admits(groups, [contact.groups for contact in bucket.values()] if bucket else []):
+        if not self.crowding.admits(groups, bucket.values() if bucket else ()):
             return "refused"  # not even a spare: a network that fills a bucket would fill its spares as well
         if bucket is None or len(bucket) < self._settings.bucket_contacts_max or self._would_be_sibling(distance):
             return "free"
@@ -235,7 +241,7 @@ class Table:
         if groups != contact.groups:
             bucket = self._buckets[contact.bucket].values()
             self.crowding.left(contact.groups)
-            if not self.crowding.admits(groups, [other.groups for other in bucket if other is not contact]):
+            if not self.crowding.admits(groups, [other for other in bucket if other is not contact]):
                 self.crowding.joined(contact.groups)
                 return
             self.crowding.joined(groups)
