@@ -151,6 +151,10 @@ class Acting:
         life = member.life
         life.volume.crash_at = life.volume.operations + self._rng.randint(1, OPERATIONS_MAX)
         assert life.task is not None
+        if member.role in ("origin", "friend", "liar"):
+            await self.publish(member)
+        else:
+            await self._get(member)
         await asyncio.wait([life.task], timeout=self._world.wishes.away_s)
         if life.is_dead:
             self._world.counts["crashes at a disk's operation"] += 1
@@ -242,8 +246,8 @@ class Acting:
         thing.listed_s = self._ground.loop.time()
         self._ground.story.tell("world", f"{thing.root} is on the blacklist")
 
-    async def _get(self) -> None:
-        reader = self._one("payer", "payer", "cache", "friend")
+    async def _get(self, reader: Member | None = None) -> None:
+        reader = reader or self._one("payer", "cache", "friend")
         wanted = [thing for thing in self._things if reader and (thing.is_free or reader.role != "friend")]
         if reader is None or not wanted:
             return

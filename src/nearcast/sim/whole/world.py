@@ -20,6 +20,7 @@ from typing import IO, Any, Final
 from nearcast.errors import NearcastError
 from nearcast.sim import latency
 from nearcast.sim.whole.acts import Acting
+from nearcast.sim.whole.auditing import watch_money
 from nearcast.sim.whole.chain import WorldChain
 from nearcast.sim.whole.disk import Disk
 from nearcast.sim.whole.ending import Ending
@@ -75,7 +76,8 @@ class World:
         members = Peopling(self.ground, self.wishes, self.rng("people")).members(owners)
         self.members = {member.name: member for member in members}
         self.invariants.attend(self.members)
-        mining = self.ground.group.create_task(self.ground.chain.mine_for_ever())
+        endless = (self.ground.chain.mine_for_ever(), watch_money(self.ground.chain, members))
+        running = [self.ground.group.create_task(each) for each in endless]
         acting = Acting(self)
         await acting.begin()
         await acting.live()
@@ -84,7 +86,8 @@ class World:
         await ending.heal()
         await ending.finish_fetches()
         await ending.settle()
-        mining.cancel()
+        for task in running:
+            task.cancel()
         return self.ground.loop.time() - healed_at_s
 
 
