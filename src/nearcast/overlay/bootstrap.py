@@ -51,6 +51,11 @@ class Doors:
         """How many of the remembered are lost."""
         return self._lost
 
+    @property
+    def count(self) -> int:
+        """How many doors there are, seeds and remembered ones."""
+        return len(self._seeds.known()) + len(self._memory)
+
     def add_seeds(self, contacts: Iterable[PeerAddress], now_s: float) -> None:
         """The operator's, the LAN's, the registry's: they may be tried at once."""
         for contact in contacts:
@@ -86,10 +91,9 @@ class Doors:
     def knock(self, count: int, now_s: float) -> list[PeerAddress]:
         """Up to `count` to ask now, of those whose back-off is over; they count as failed until they answer."""
         self._refill(now_s)
-        seeds, others = self._seeds.candidates(now_s), self._others.candidates(now_s)
+        seeds, others = self._least_tried(self._seeds, now_s), self._least_tried(self._others, now_s)
         seeds_count = min(len(seeds), max(count - len(others), (count + 1) // 2))
-        chosen = self._rng.sample(seeds, seeds_count)
-        chosen += self._rng.sample(others, min(len(others), count - seeds_count))
+        chosen = seeds[:seeds_count] + others[: count - seeds_count]
         for contact in chosen:
             self._seeds.failed(contact.endpoint_id, now_s)
             self._others.failed(contact.endpoint_id, now_s)
@@ -104,6 +108,14 @@ class Doors:
         """One of the lost, by chance."""
         lost = [known.contact for known in self._memory.values() if known.is_lost]
         return self._rng.choice(lost) if lost else None
+
+    def _least_tried(self, book: PeerBook, now_s: float) -> list[PeerAddress]:
+        """Those that may be asked now: whoever has failed least often first, by chance among equals."""
+        failures = {peer.address.endpoint_id: peer.failures for peer in book.known()}
+        ready = book.candidates(now_s)
+        self._rng.shuffle(ready)
+        ready.sort(key=lambda contact: failures[contact.endpoint_id])
+        return ready
 
     def _forget(self, endpoint_id: bytes) -> None:
         known = self._memory.pop(endpoint_id, None)

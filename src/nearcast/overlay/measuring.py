@@ -102,13 +102,15 @@ class Measuring:
         self._sequence = 0
         self._under_way: dict[int, Asked] = {}
 
-    def ask(self, peer: PeerAddress, now_s: float, first_rtt_s: float | None = None) -> Effect:
-        """Measure the time to this peer; what comes of it, `answered` says."""
+    def ask(
+        self, peer: PeerAddress, now_s: float, first_rtt_s: float | None = None, *, is_reliable: bool = False
+    ) -> Effect:
+        """Measure the time to this peer; what comes of it, `answered` says. `is_reliable`: it must not get lost."""
         self._sequence += 1
         if len(self._under_way) >= UNDER_WAY_MAX:
             del self._under_way[next(iter(self._under_way))]
         self._under_way[self._sequence] = Asked(peer.endpoint_id, now_s, first_rtt_s)
-        return Send(peer, Probe(self._sequence), is_reliable=False)
+        return Send(peer, Probe(self._sequence), is_reliable=is_reliable)
 
     def answered(self, sender: PeerAddress, echo: Echo, now_s: float) -> Effect | Sample | None:
         """An echo has come: the second question is to be sent, or there is a sample, or it was not ours."""

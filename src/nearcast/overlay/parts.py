@@ -1,0 +1,58 @@
+"""What a whole node of the overlay is made of, so that upkeep and views can look at all of it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nearcast.overlay.bootstrap import Doors
+from nearcast.overlay.cells import Cell
+from nearcast.overlay.density import nodes_estimated
+from nearcast.overlay.failure.choosing import Detector
+from nearcast.overlay.gossip.machine import Gossip
+from nearcast.overlay.gossip.topics import GLOBAL_TOPIC
+from nearcast.overlay.heard import HeardPeers
+from nearcast.overlay.kademlia.machine import Kademlia
+from nearcast.overlay.locating import Locating
+from nearcast.overlay.settings import MeshSettings
+from nearcast.transport.base import PeerAddress
+
+if TYPE_CHECKING:
+    import random
+
+
+@dataclass(slots=True)
+class Parts:
+    """`region_topic` None: the node does not say where it is. `received`: messages, by protocol."""
+
+    own: PeerAddress
+    is_client: bool
+    region: str
+    region_topic: str | None
+    settings: MeshSettings
+    rng: "random.Random"
+    kademlia: Kademlia
+    gossip: Gossip
+    detector: Detector
+    locating: Locating
+    cell: Cell
+    heard: HeardPeers
+    doors: Doors
+    received: dict[str, int]
+
+    def has_neighbours(self, topic: str = GLOBAL_TOPIC) -> bool:
+        """Whether there is anybody in this topic who would tell us news."""
+        return bool(self.gossip.member(topic).membership.active)
+
+    def is_member(self) -> bool:
+        """Whether this node knows others, and is told the news."""
+        return len(self.kademlia.table) > 0 and self.has_neighbours()
+
+    def nodes(self) -> float:
+        """About how many nodes there are in all."""
+        table, k = self.kademlia.table, self.settings.kademlia.bucket_contacts_max
+        return nodes_estimated(table.sibling_distances()[:k], is_all=len(table) < k)
+
+    def region_nodes(self) -> float:
+        """About how many our region has: those who announce themselves there, never more than there are in all."""
+        if self.region_topic is None:
+            return self.nodes()
+        return min(self.nodes(), self.gossip.member(self.region_topic).pace.nodes())
