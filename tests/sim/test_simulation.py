@@ -127,6 +127,16 @@ def test_each_machine_sees_its_own_clock_and_its_timers_run_by_it() -> None:
     assert timer == "ten of my seconds"
 
 
+def test_clocks_may_begin_at_another_time_than_zero() -> None:
+    simulation = world()
+    simulation.epoch_s = 1000.0
+    machine = Recorder(first=[Arm(2.0, "tick")])
+    peer = simulation.add(machine, simulation.new_address())
+    simulation.run_until(5.0)
+    assert (machine.started_s, machine.timers) == (1000.0, [(1002.0, "tick")])
+    assert peer.clock_s(simulation.now_s) == 1005.0
+
+
 def test_a_slow_member_does_nothing_while_it_stands_still_and_then_everything_in_order() -> None:
     simulation = world()
     (_, ben), (anna_peer, ben_peer) = recorders(simulation, 2)

@@ -64,7 +64,7 @@ class Faults:
         """What a new peer is like. The same dice are thrown for each, whatever the scenario says of them."""
         scenario, rng = self._scenario, self._rng
         skew, drift, nat, slow, shift = (rng.random() for _ in range(5))
-        peer.clock_offset_s = (2 * skew - 1) * scenario.clocks.skew_s
+        peer.clock_offset_s += (2 * skew - 1) * scenario.clocks.skew_s
         peer.clock_rate = 1.0 + (2 * drift - 1) * scenario.clocks.drift_ppm / 1e6
         symmetric = scenario.nat.symmetric
         peer.nat = SYMMETRIC if nat < symmetric else CONE if nat < symmetric + scenario.nat.cone else OPEN

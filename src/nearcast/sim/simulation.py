@@ -14,7 +14,7 @@ table says, e.g. `success = {at_least = 0.999}`.
             address = simulation.new_address()         # or run.identities.new() for one with a real ed25519 key
             machine = Kademlia(address, ..., rng=run.rng_of(address.endpoint_id))
             peer = simulation.add(machine, address)    # calls machine.start
-            simulation.give(peer, machine.join(seeds, simulation.now_s))     # perform the effects of a verb
+            simulation.give(peer, machine.join(seeds, peer.clock_s(simulation.now_s)))    # the effects of a verb
             return peer
         run.grow(make, over_s=60)                      # run.nodes of them, spread over a minute
         run.churn(make)                                # the scenario's [churn], [[partitions]], [slow], [byzantine]
@@ -26,14 +26,14 @@ table says, e.g. `success = {at_least = 0.999}`.
 
 For a test, or a figure by hand, take `Simulation(seed, Network(constant(0.05), random.Random(1)))` as it is.
 
-Time is true time; each machine is given what its own clock shows. Nothing here may depend on the order of a set, on
+Time is true time from 0 on; each machine is given what its own clock shows (`epoch_s` later, and skewed). Nothing here may depend on the order of a set, on
 hash() or on the machine it runs on.
 """
 
 import gc
 import random
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
+from heapq import heappop
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from nearcast.errors import NearcastError
@@ -80,6 +80,7 @@ class Simulation:
         self.network = network
         self.trace = trace or Trace()
         self.now_s = 0.0
+        self.epoch_s = 0.0  # what a right clock shows at the beginning; records are dated, so some want unix time
         self.rng = random.Random(f"{seed}/scenario")  # for whoever drives the simulation
         self.peers: dict[bytes, Peer] = {}  # by endpoint id; of one that came back, the newest
         self.alive: list[Peer] = []  # in no particular order, but always the same
@@ -116,6 +117,7 @@ class Simulation:
         peer = Peer(self.arrived, address, machine, site, rows[site])
         self.arrived += 1
         peer.joined_s = self.now_s
+        peer.clock_offset_s = self.epoch_s
         peer.position = len(self.alive)
         self.alive.append(peer)
         self.peers[address.endpoint_id] = peer
@@ -192,12 +194,12 @@ class Simulation:
             gc.set_threshold(*thresholds)
 
     def _run(self, end_s: float) -> None:
-        heap = self._queue.heap
+        queue, heap = self._queue, self._queue.heap
         note = self.trace.note
         target: Peer | None = None
         source = what = None
         try:
-            while heap and heap[0][0] <= end_s:
+            while (heap or queue.fill(end_s)) and heap[0][0] <= end_s:
                 time_s, _, target, source, what = heappop(heap)
                 self.now_s = time_s
                 if target is None:
@@ -208,7 +210,7 @@ class Simulation:
                         self._unreachable(source, target.address.endpoint_id)
                     continue
                 if target.pause_s and (wait_s := target.stands_still_s(time_s)):
-                    self._queue.push(time_s + wait_s, target, source, what)
+                    queue.push(time_s + wait_s, target, source, what)
                     continue
                 clock_s = time_s * target.clock_rate + target.clock_offset_s
                 if source is TIMER:
@@ -236,10 +238,7 @@ class Simulation:
             if kind is Send:
                 self._send(peer, effect)
             elif kind is Arm:
-                queue = self._queue
-                queue.sequence = sequence = queue.sequence + 1
-                time_s = self.now_s + effect.after_s / peer.clock_rate
-                heappush(queue.heap, (time_s, sequence, peer, TIMER, effect.timer))
+                self._queue.push(self.now_s + effect.after_s / peer.clock_rate, peer, TIMER, effect.timer)
             elif kind is Tell:
                 event = effect.event
                 self.trace.note(self.now_s, peer.index, _TELL_SOURCE, event)
@@ -272,8 +271,7 @@ class Simulation:
                 self._unreachable(peer, effect.to.endpoint_id)
             return
         target.received_bytes += size_bytes
-        queue.sequence = sequence = queue.sequence + 1
-        heappush(queue.heap, (now_s + delay_s, sequence, target, peer, message))
+        queue.push(now_s + delay_s, target, peer, message)
         if network.duplication and network.repeats(is_reliable):
             again_s = network.delay_s(peer, target, is_reliable, size_bytes, now_s)
             if again_s >= 0:
