@@ -26,8 +26,8 @@ table says, e.g. `success = {at_least = 0.999}`.
 
 For a test, or a figure by hand, take `Simulation(seed, Network(constant(0.05), random.Random(1)))` as it is.
 
-Time is true time from 0 on; each machine is given what its own clock shows (`epoch_s` later, and skewed). Nothing here may depend on the order of a set, on
-hash() or on the machine it runs on.
+Time is true time from 0 on; each machine is given what its own clock shows (`epoch_s` later, and skewed). Nothing here
+may depend on the order of a set, on hash() or on the computer it runs on.
 """
 
 import gc
