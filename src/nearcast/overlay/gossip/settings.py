@@ -34,14 +34,14 @@ class MembershipSettings:
 class TreeSettings:
     """Plumtree's. "Paper": Leitão, Pereira, Rodrigues, Epidemic Broadcast Trees, SRDS 2007."""
 
-    have_batch_s: float = 2.0  # announcements gather so long; measured, see bench/README.md
+    have_batch_s: float = 4.0  # announcements gather so long; measured, see bench/README.md
     have_hurry_s: float = 0.25  # the same for `hurry_s` after a neighbour in the tree was lost; guess: two round trips
     hurry_s: float = 30.0  # guess: detection and repair are over by then
     missing_s: float = 1.0  # from the first announcement to the graft: what is on its way may arrive; measured
     missing_hurry_s: float = 0.25  # the same after a loss
     missing_next_s: float = 1.0  # to the graft towards the next announcer; guess: a slow round trip
     optimise_hops: int = 7  # paper's threshold, the value of iroh-gossip: swap for a path so much shorter
-    optimise_pause_s: float = 10.0  # between two swaps of one node; guess: what the last did is seen first
+    optimise_pause_s: float = 60.0  # between two swaps of one node; guess: what the last did is seen first
     recent_s: float = 90.0  # how long a payload is kept for grafts; guess: all repair is over
     recent_max: int = 128  # payloads; 64 KiB of announcements
     told_again_s: float = 60.0  # a new neighbour hears what is younger; guess: a failure's detection and repair
