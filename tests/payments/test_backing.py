@@ -49,6 +49,28 @@ def test_what_is_brought_and_taken_costs_no_trust(tmp_path: Path) -> None:
     in_shop(act, tmp_path)
 
 
+def test_who_breaks_off_and_comes_back_for_it_loses_no_trust(tmp_path: Path) -> None:
+    async def act(shop: Shop) -> None:
+        payer = Payer(1)
+        customer, end = await greeted(shop, payer)
+        taken_bytes = 0
+        for _ in range(4 * BROUGHT_BYTES // (16 * MIB)):
+            with opened(customer, end) as tab:  # a run of leaves is brought, and the reader breaks off
+                allowance = BackedAllowance(CAP_UNITS, lambda: [tab])
+                assert await tab.may_bring(16 * MIB, PATIENCE_S)
+                for _ in range(16):
+                    allowance.spend(allowance, MIB, PRICE)
+            with opened(customer, end) as tab:  # it is here by now, and is taken
+                for _ in range(16):
+                    assert await tab.room(MIB, PATIENCE_S)
+                    tab.deliver(MIB)
+                    taken_bytes += MIB
+                    await end.pay(payer.promise(cost_units(taken_bytes, PRICE) - 1))
+            assert customer.account.brought_parts == 0
+
+    in_shop(act, tmp_path)
+
+
 def test_several_answers_wait_for_each_other_and_not_in_vain(tmp_path: Path) -> None:
     async def act(shop: Shop) -> None:
         customer, end = await greeted(shop, Payer(1))

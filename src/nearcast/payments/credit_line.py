@@ -36,6 +36,7 @@ class CreditLine:
         self.tabs: set[Tab] = set()
         self.closed_reason: str | None = None
         self.aside_parts = 0  # for what answers are having brought just now
+        self.left_behind_parts = 0  # spent for answers that ended before they had taken it; part of `brought_parts`
         self.has_come_back = False  # the payer, owing something; and nothing was delivered since
         self._delivered_at_s = -LOST_S  # since it may have been before a restart, long ago
         self._has_answered = False  # the payer has paid since something was delivered
@@ -63,6 +64,17 @@ class CreditLine:
         sale.delivered_bytes += size_bytes
         sale.delivered_parts += parts
         self._on_sale()
+
+    def take_left_behind(self, parts: int) -> int:
+        """An answer takes so much that was not brought for it: what others of this channel left behind, or what others
+        have paid for already. Either makes up for as much that was left behind; how much of it.
+
+        A reader that breaks off and comes back, again and again, takes at last what was brought for it; else its
+        channel would be without trust for good, after enough of that.
+        """
+        taken_parts = min(parts, self.left_behind_parts)
+        self.left_behind_parts -= taken_parts
+        return taken_parts
 
     def book_payment(self, gained_units: int) -> None:
         """A voucher over so much more goes into the books; its objects are those delivered first."""

@@ -40,6 +40,8 @@ class Tab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._line.tabs.discard(self)
+        self._line.left_behind_parts += self._brought_parts
+        self._brought_parts = 0
         self._set_aside(0)
         self._set_under_way(False)
 
@@ -64,8 +66,9 @@ class Tab:
         self._set_under_way(True)
         self.delivered_bytes += size_bytes
         parts = parts_of(size_bytes, self.price_units_per_gib)
-        taken_parts = min(parts, self._brought_parts)
-        self._brought_parts -= taken_parts
+        own_parts = min(parts, self._brought_parts)
+        self._brought_parts -= own_parts
+        taken_parts = own_parts + self._line.take_left_behind(parts - own_parts)
         self._line.account.brought_parts -= taken_parts
         self._line.deliver(self._root, self._role, size_bytes, parts)
         if taken_parts:
