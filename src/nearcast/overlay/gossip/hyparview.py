@@ -114,13 +114,14 @@ class Membership:
         out.append(Arm(self._jitter(self.settings.shuffle_first_s), ShuffleDue(self._topic)))
 
     def join(self, seeds: Sequence[PeerAddress], now_s: float, out: list[Effect]) -> None:
-        """Become a member through one of `seeds`; they are kept for when all others are lost."""
-        known = {seed.endpoint_id: seed for seed in (*seeds, *self._seeds)}
-        known.pop(self.own.endpoint_id, None)
+        """Become a member through one of `seeds`, who are kept. When full, ask one: its part may have been lost."""
+        known = {seed.endpoint_id: seed for seed in (*seeds, *self._seeds) if seed.endpoint_id != self.own.endpoint_id}
         self._seeds = tuple(known.values())[: self.settings.seeds_max]
         self.remember(self._seeds, SEED_SOURCE)
         self._repair_failures = 0
         self.repair(now_s, out)
+        if seeds and len(self.active) >= self.links_max and self._may_ask(seeds[0].endpoint_id, now_s):
+            self._ask(seeds[0], self._question(is_lost=True), now_s, out)
 
     def leave(self, now_s: float, out: list[Effect]) -> None:
         """Say goodbye: each neighbour hears of another one to take our place."""
@@ -310,12 +311,11 @@ class Membership:
 
     # Details.
 
-    def _question(self) -> Join | Ask | Listen:
+    def _question(self, *, is_lost: bool = False) -> Join | Ask | Listen:
         if self.is_client:
             return Listen(self._topic)
-        if not self.has_joined:
-            return Join(self._topic, self.own)
-        return Ask(self._topic, self.own, is_urgent=not self.active)
+        question = Ask(self._topic, self.own, is_urgent=is_lost or not self.active)
+        return question if self.has_joined else Join(self._topic, self.own)
 
     def _may_ask(self, endpoint_id: bytes, now_s: float) -> bool:
         is_known = endpoint_id in self.active or endpoint_id in self._asked
