@@ -40,7 +40,7 @@ ROUND_MAX = 255  # guess: a tree of 10,000 nodes is some 30 deep
 PAYLOAD_BYTES_MAX = 4096  # guess: an announcement has at most 512; bulk is not broadcast
 SNAPSHOT_ANNOUNCEMENTS_MAX = 32  # 32 × 512 B = 16 KiB at most for a newcomer
 ANNOUNCEMENT_BYTES_MAX = 512
-PERIOD_S_MAX = 7 * 86_400.0  # longest announcement period: 300,000 nodes at 0.5 per second
+PERIOD_S_MAX = 7 * 86_400.0  # longest announcement period: 150,000 nodes at 0.25 per second
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,14 +53,14 @@ class TreeSettings:
 class AnnouncingSettings:
     """How often a node announces itself. The load per node stays the same however many nodes there are."""
 
-    per_s_max: float = 0.5  # announcements of all nodes of a topic; two topics × 0.5 × 2 × 350 B = 0.7 KB/s
+    per_s_max: float = 0.25  # announcements of all nodes of a topic; with two topics and what else there is 0.4 KB/s, measured
     period_s_min: float = 60.0  # of one node in a small topic; guess: price and load are stale after that
-    memory_s: float = 300.0  # over which the topic's rate is measured; 150 announcements at the limit
+    memory_s: float = 300.0  # over which nodes are counted; 75 announcements at the limit, so within 12 %
     tick_s: float = 30.0  # how often the rate is looked at
     lifetimes: float = 3.0  # periods until an announcement expires: two may be lost
     lifetime_s_min: float = 180.0  # three periods of a small topic
     burst_s: float = 30.0  # over which a crowd of newcomers is noticed; guess
-    burst_per_s: float = 2.0  # with more than these a newcomer waits for its turn like anybody
+    burst_per_s: float = 1.0  # with more than these a newcomer waits for its turn like anybody
 
 
 @dataclass(frozen=True, slots=True)
