@@ -99,6 +99,13 @@ class Doors:
             self._others.failed(contact.endpoint_id, now_s)
         return chosen
 
+    def any(self, count: int) -> list[PeerAddress]:
+        """Up to `count`, whether or not they were asked just now; whoever failed least often first."""
+        peers = [*self._seeds.known(), *self._others.known()]
+        self._rng.shuffle(peers)
+        peers.sort(key=lambda peer: peer.failures)
+        return [peer.address for peer in peers[:count]]
+
     def answered(self, endpoint_id: bytes) -> None:
         """It is there: its failures are forgotten."""
         self._seeds.answered(endpoint_id)

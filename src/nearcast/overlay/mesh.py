@@ -193,11 +193,15 @@ class Mesh:
 
         Raises UnavailableError when too many lookups are under way, UsageError when it is not a key.
         """
-        return self.parts.kademlia.find_providers(key, limit, now_s)
+        way_in = self.upkeep.way_in(now_s)
+        lookup_id, effects = self.parts.kademlia.find_providers(key, limit, now_s)
+        return lookup_id, [*way_in, *effects]
 
     def find_value(self, key: bytes, now_s: float) -> tuple[int, Iterable[Effect]]:
         """The newest signed value under a key (kademlia/keys.py value_key): ValueFound at the end. Raises as above."""
-        return self.parts.kademlia.find_value(key, now_s)
+        way_in = self.upkeep.way_in(now_s)
+        lookup_id, effects = self.parts.kademlia.find_value(key, now_s)
+        return lookup_id, [*way_in, *effects]
 
     def cancel(self, lookup_id: int) -> None:
         """Whoever asked has enough."""

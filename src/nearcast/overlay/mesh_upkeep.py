@@ -118,7 +118,16 @@ class Upkeep:
         if is_back or (self._entrances < parts.settings.entrances and not parts.is_member()):
             self._entrances += 1
             out += parts.kademlia.join([sender], now_s)
-            out += parts.gossip.join([sender], now_s, GLOBAL_TOPIC)
+            said = parts.gossip.announcement(sender.endpoint_id, now_s)
+            is_of_region = is_back and (said is None or said.facts.region == parts.region)
+            out += parts.gossip.join([sender], now_s, None if is_of_region else GLOBAL_TOPIC)
+
+    def way_in(self, now_s: float) -> list[Effect]:
+        """Somebody wants to look for a thing while the hash table knows nobody: it may go by doors not yet opened."""
+        parts = self._parts
+        if len(parts.kademlia.table):
+            return []
+        return list(parts.kademlia.join(parts.doors.any(parts.settings.doors), now_s))
 
     def look(self, now_s: float, out: list[Effect]) -> None:
         """There is a neighbour, or the neighbourhood is known: we may be in."""
@@ -184,13 +193,12 @@ class Upkeep:
             parts.cell.resize(parts.region_nodes())
 
     def _remember(self) -> None:
-        """Two who are alive: a neighbour, and one of the hash table's."""
+        """Some who are alive: a neighbour of each topic, and one of those that the detector watches."""
         parts, rng = self._parts, self._parts.rng
-        neighbours = list(parts.gossip.member(GLOBAL_TOPIC).membership.active.values())
-        members = parts.detector.members()
-        for known in (neighbours, members):
-            if known:
-                parts.doors.remember(rng.choice(known))
+        known = [list(parts.gossip.member(topic).membership.active.values()) for topic in parts.gossip.topics]
+        for contacts in (*known, parts.detector.members()):
+            if contacts:
+                parts.doors.remember(rng.choice(contacts))
 
     def _find_region(self, now_s: float, out: list[Effect]) -> None:
         """No neighbour in our region: those that are announced there are asked, as far as we know any."""

@@ -55,12 +55,20 @@ class Lookups:
         self._advance(search, now_s)
         return search.lookup_id
 
-    def begin_for_caller(self, purpose: Purpose, key: bytes, now_s: float, limit: int, known: Iterable[Record]) -> int:
+    def begin_for_caller(
+        self,
+        purpose: Purpose,
+        key: bytes,
+        now_s: float,
+        limit: int,
+        known: Iterable[Record],
+        seeds: Iterable[PeerAddress],
+    ) -> int:
         """`begin` for whoever uses this node, who may want too much. Raises UnavailableError."""
         most = self._core.settings.lookups_max
         if sum(1 for search in self._searches.values() if search.purpose in _WANTED) >= most:
             raise UnavailableError(f"{most} lookups are under way already", fix="wait for one of them to end")
-        return self.begin(purpose, key, now_s, limit=limit, known=known)
+        return self.begin(purpose, key, now_s, limit=limit, known=known, seeds=seeds)
 
     def cancel(self, lookup_id: int) -> None:
         self._searches.pop(lookup_id, None)

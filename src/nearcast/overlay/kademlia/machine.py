@@ -87,8 +87,11 @@ class Kademlia:
     def join(self, seeds: Iterable[PeerAddress], now_s: float) -> list[Effect]:
         """Get to know the neighbourhood, by way of `seeds`. They are kept, to come back when everybody is lost."""
         for seed in seeds:
-            if seed.endpoint_id != self._core.own_id and len(self._seeds) < self.settings.seeds_max:
+            self._seeds.pop(seed.endpoint_id, None)
+            if seed.endpoint_id != self._core.own_id:
                 self._seeds[seed.endpoint_id] = seed
+        for endpoint_id in list(self._seeds)[: -self.settings.seeds_max]:
+            del self._seeds[endpoint_id]
         self._join(now_s)
         return self._effects(now_s)
 
@@ -98,14 +101,14 @@ class Kademlia:
         Raises UnavailableError when too many lookups are under way, UsageError when it is not a key.
         """
         known = self._core.store.providers(_checked(key), limit, self._core.unix(now_s))
-        lookup_id = self._lookups.begin_for_caller("providers", key, now_s, limit, known)
+        lookup_id = self._lookups.begin_for_caller("providers", key, now_s, limit, known, self._way_in())
         return lookup_id, self._effects(now_s)
 
     def find_value(self, key: bytes, now_s: float) -> tuple[int, list[Effect]]:
         """The newest value under a key (keys.value_key); ValueFound at the end. Raises as `find_providers` does."""
         value = self._core.store.value(_checked(key), self._core.unix(now_s))
         known: tuple[Record, ...] = () if value is None else (value,)
-        lookup_id = self._lookups.begin_for_caller("value", key, now_s, 1, known)
+        lookup_id = self._lookups.begin_for_caller("value", key, now_s, 1, known, self._way_in())
         return lookup_id, self._effects(now_s)
 
     def cancel(self, lookup_id: int) -> None:
@@ -283,6 +286,10 @@ class Kademlia:
         self._fill_more(now_s)
 
     # --- joining
+
+    def _way_in(self) -> Iterable[PeerAddress]:
+        """Who can be asked although nobody is known yet: who has just been let in need not wait to look for a thing."""
+        return () if len(self._core.table) else self._seeds.values()
 
     def _join(self, now_s: float) -> None:
         if self._join_began_s is None:
