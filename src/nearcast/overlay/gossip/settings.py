@@ -53,7 +53,7 @@ class TreeSettings:
 class AnnouncingSettings:
     """How often a node announces itself. The load per node stays the same however many nodes there are."""
 
-    per_s_max: float = 0.25  # announcements of all nodes of a topic; with two topics and what else there is 0.4 KB/s, measured
+    per_s_max: float = 0.25  # announcements of all nodes of a topic; two topics: 0.4 KB/s, measured
     period_s_min: float = 60.0  # of one node in a small topic; guess: price and load are stale after that
     memory_s: float = 300.0  # over which nodes are counted; 75 announcements at the limit, so within 12 %
     tick_s: float = 30.0  # how often the rate is looked at
