@@ -1,7 +1,7 @@
 """From a configuration to a running node, and back down in the opposite order.
 
-identity, store → endpoint → connection pool → money → finder, fetcher → client → relay → LAN, serving, upkeep → HTTP
-gateway
+identity, store → endpoint → connection pool → money → overlay → finder, fetcher → client → relay → LAN, serving, upkeep
+→ HTTP gateway
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from nearcast.client import Client, Finder
+from nearcast.client.discovery import NOBODY_FAR
 from nearcast.clock import Clock, SystemClock
 from nearcast.config import Config
 from nearcast.content.store import Store
@@ -23,13 +24,16 @@ from nearcast.node.backends import BackendSources
 from nearcast.node.gateway import running_gateway
 from nearcast.node.lan import watch_lan
 from nearcast.node.limits import raise_descriptor_limit
+from nearcast.node.meshing import Meshing
 from nearcast.node.money_wish import MoneyWish
 from nearcast.node.outside import REAL, Outside
+from nearcast.node.providing import Providing
 from nearcast.node.relaying import Relay
 from nearcast.node.running import Node
 from nearcast.node.serving import accept_connections
 from nearcast.node.upkeep import keep_up
 from nearcast.overlay.peers import PeerBook, parse_peer
+from nearcast.overlay.remembered import FILE_NAME as CONTACTS_FILE
 from nearcast.telemetry import Telemetry
 from nearcast.transport.pool import ConnectionPool
 
@@ -78,6 +82,7 @@ async def run_node(
             async with asyncio.TaskGroup() as tasks:
                 endless = [accept_connections(node)] if announce else []
                 endless += [keep_up(node.store, config.store.scrub_bytes_per_s, node.telemetry)] if announce else []
+                endless += [node.meshing.run()] if node.meshing is not None else []
                 endless += [watch_lan(node, announce=announce)] if config.peers.lan else []
                 running = [tasks.create_task(each) for each in endless]
                 try:
@@ -117,7 +122,15 @@ async def _assembled(
     for address in known:
         peers.add(address, "config", clock.monotonic_s())
     backends = stack.enter_context(BackendSources(config.data_dir, telemetry, is_recognised=_recognition(money)))
-    finder = Finder(peers, pool, clock, expects_lan=config.peers.lan and is_command, own=backends.sources)
+    meshing = None
+    if config.overlay.enabled:
+        contacts_file = config.data_dir / CONTACTS_FILE
+        meshing = Meshing(
+            config.overlay, identity, pool, endpoint, peers, contacts_file, clock, telemetry, is_client=is_command
+        )
+    discovery = NOBODY_FAR if meshing is None else meshing
+    expects_lan = config.peers.lan and is_command
+    finder = Finder(peers, pool, clock, expects_lan=expects_lan, own=backends.sources, discovery=discovery)
     fetcher = Fetcher(store, clock, telemetry)
     client = await stack.enter_async_context(Client(store, fetcher, finder, on_event=on_event))
     relay = None
@@ -128,4 +141,9 @@ async def _assembled(
         relay = await stack.enter_async_context(relaying)
     if money is not None:
         client.spend = money.spend
-    return Node(config, identity, store, client, finder, endpoint, peers, telemetry, clock, backends, money, relay)
+    node = Node(
+        config, identity, store, client, finder, endpoint, peers, telemetry, clock, backends, money, relay, meshing
+    )
+    if meshing is not None and not is_command:
+        meshing.providing = Providing(node, config.overlay.provided_max)
+    return node

@@ -57,6 +57,10 @@ class BackendSources:
         """Whether a backend has this folder, file, node or leaf, as far as is known. Some 20 us. Raises StoreError."""
         return bool(self._index.holders(root))
 
+    def roots(self) -> list[Cid]:
+        """Of what the backends have. Raises StoreError."""
+        return [each.root for each in self._index.backends() if each.root is not None]
+
     def sources(self, root: Cid) -> list[Source]:
         """The backends, as one source, if any has it. Nothing is asked of them here. Raises StoreError."""
         return [self._source] if self.knows(root) else []

@@ -91,7 +91,11 @@ def operations(node: "Node", gateway: HttpGateway) -> Mapping[str, Operation]:
     """What the control door can do, by name. What works on the store runs in a thread."""
 
     async def status(_: dict[str, Any]) -> dict[str, Any]:
-        return await asyncio.to_thread(node.status)
+        overlay = None if node.meshing is None else node.meshing.snapshot()
+        return await asyncio.to_thread(node.status) | {"overlay": overlay}
+
+    async def peers(_: dict[str, Any]) -> dict[str, Any]:
+        return {"overlay": None if node.meshing is None else node.meshing.snapshot()}
 
     def stored(operation: StoreOperation) -> Operation:
         async def run(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -99,11 +103,13 @@ def operations(node: "Node", gateway: HttpGateway) -> Mapping[str, Operation]:
                 return await asyncio.to_thread(operation, node.store, arguments)
             finally:
                 gateway.forget()  # an answer prepared before a removal must not outlive it
+                node.content_changed()
 
         return run
 
     return {
         "status": status,
+        "peers": peers,
         "look": partial(look, node.client),
         "ls": partial(listing, node.client),
         **{name: stored(operation) for name, operation in store_operations(node.refuse).items()},

@@ -20,6 +20,7 @@ from nearcast.gateways.control.storing import state
 from nearcast.keys import Identity
 from nearcast.naming.link import Link
 from nearcast.node.backends import BackendSources
+from nearcast.node.meshing import Meshing
 from nearcast.node.relaying import Relay
 from nearcast.overlay.peers import PeerBook
 from nearcast.telemetry import Telemetry
@@ -46,6 +47,7 @@ class Node:
     backends: BackendSources
     money: "Money | None" = None
     relay: Relay | None = None
+    meshing: Meshing | None = None
     http_url: str | None = None
     lan_http_urls: tuple[str, ...] = ()
 
@@ -97,7 +99,14 @@ class Node:
             progress=progress,
             refuse=self.refuse,
         )
-        return await asyncio.to_thread(importing)
+        imported = await asyncio.to_thread(importing)
+        self.content_changed()
+        return imported
+
+    def content_changed(self) -> None:
+        """Something was added or removed: others are told soon."""
+        if self.meshing is not None and self.meshing.providing is not None:
+            self.meshing.providing.look_soon()
 
     def status(self) -> dict[str, Any]:
         """How it is doing; JSON-ready, sizes in bytes, times in seconds."""

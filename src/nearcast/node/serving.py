@@ -41,6 +41,7 @@ async def accept_connections(node: "Node") -> None:
                 charging=charging,
                 listed=listed,
                 relaying=relaying,
+                overlay=node.meshing,
             )
         except NearcastError as error:
             node.telemetry.event("connection-ended", peer=connection.remote_id.hex(), reason=error.message)

@@ -44,6 +44,14 @@ DIAL_TIMEOUT_S: Final = 5.0  # as the pool's
 SWEEP_S: Final = 5.0  # how often idle links are looked for; guess: small against IDLE_S
 
 
+AddressOf = Callable[[bytes], PeerAddress | None]
+"""Where a peer is that a message names without an address."""
+
+
+def nowhere(_: bytes) -> None:
+    """For machines that always say where."""
+
+
 @dataclass(frozen=True, slots=True)
 class Events:
     """Whom the links tell. Called in the event loop."""
@@ -68,6 +76,7 @@ class Links:
         links_max: int = LINKS_MAX,
         unkept_max: int = UNKEPT_MAX,
         idle_s: float = IDLE_S,
+        address_of: AddressOf = nowhere,
     ) -> None:
         """`own`: what others are told of where this node is. `encode`: from a message to a frame."""
         self._pool = pool
@@ -80,6 +89,7 @@ class Links:
         self._links_max = links_max
         self._unkept_max = unkept_max
         self._idle_s = idle_s
+        self._address_of = address_of
         self._dialled: dict[bytes, Link] = {}
         self._accepted: dict[bytes, Link] = {}
         self._connections: dict[Link, Connection] = {}
@@ -214,6 +224,8 @@ class Links:
     def _dial(self, to: PeerAddress) -> Link | None:
         """A link that is being dialled. None: not now, and the peer is told as unreachable."""
         endpoint_id = to.endpoint_id
+        if not (to.addresses or to.relay_url):
+            to = self._address_of(endpoint_id) or to
         waiting = sum(not link.is_open for link in self._dialled.values())
         is_full = waiting >= DIALS_WAITING_MAX or (
             len(self._all()) >= self._links_max and not self._end_one(self._dialled)

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from nearcast.clock import Clock
 from nearcast.errors import RemoteError
 from nearcast.overlay.flood import Conduct
-from nearcast.overlay.links import Events, Links
+from nearcast.overlay.links import LINKS_MAX, AddressOf, Events, Links, nowhere
 from nearcast.overlay.machine import Arm, Drop, Effect, Keep, Machine, Send, Tell
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import PeerAddress
@@ -57,12 +57,16 @@ class Service:
         telemetry: Telemetry,
         *,
         conduct: Conduct | None = None,
+        links_max: int = LINKS_MAX,
+        address_of: AddressOf = nowhere,
     ) -> None:
         self._machine = machine
         self._clock = MachineClock(clock)
         self._telemetry = telemetry
         events = Events(self._received, self._unreachable)
-        self.links = Links(pool, own, encode, decode, events, telemetry, conduct=conduct)
+        self.links = Links(
+            pool, own, encode, decode, events, telemetry, conduct=conduct, links_max=links_max, address_of=address_of
+        )
         self._listeners: list[Callable[[Any], None]] = []
         self._timers: list[tuple[float, int, Hashable]] = []
         self._armed = 0
