@@ -31,7 +31,7 @@ class Loss:
     exponent: float = 1.0
     robust: float = 0.2
     trust: float = 1.0
-    error_floor: float = 0.05
+    error_floor: float = 1.0
 
 
 @dataclass(slots=True)

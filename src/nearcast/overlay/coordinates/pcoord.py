@@ -13,8 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nearcast.overlay.coordinates.coordinate import ERROR_MAX, RTT_S_MIN, Point, origin
-from nearcast.overlay.coordinates.fit import Loss, Reference, misfit, relative_error, settle
+from nearcast.overlay.coordinates.coordinate import ERROR_MAX, RTT_S_MIN, Point, distance_s, origin
+from nearcast.overlay.coordinates.fit import Loss, Reference, misfit, settle
 from nearcast.overlay.coordinates.guard import Guard
 from nearcast.overlay.coordinates.vivaldi import bounded
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 REACH_S = 0.5  # the furthest that one fit carries somebody who knows nothing: twice around most of the planet
 REACH_S_MIN = 0.01  # guess: what somebody perfectly sure may still move, so that nobody is stuck for ever
 RESISTANCE = 4.0  # the whole way, unless three times as sure as the references; measured: 2 is slower in a flash crowd
+SAMPLES_LEAST = 2  # per fit of a newcomer
 SQUARES = Loss(exponent=2.0, robust=0.0)  # PCoord's
 
 
@@ -41,7 +42,7 @@ class FitSettings:
     is_guarded: bool = False
 
 
-ROBUST = FitSettings(references_max=32, samples_per_fit=8, loss=Loss(), is_guarded=True)
+ROBUST = FitSettings(references_max=32, samples_per_fit=16, loss=Loss(), is_guarded=True)
 
 
 class Batches:
@@ -53,27 +54,27 @@ class Batches:
         self._height_s_min = RTT_S_MIN if settings.has_height else 0.0
         self.point: Point = origin(settings.dimensions, self._height_s_min) if start is None else start
         self._references: dict[bytes, Reference] = {}
-        self._samples = 0
+        self._samples = self._seen = 0
         self._guard = Guard() if settings.is_guarded else None
 
     def observe(self, peer: bytes, rtt_s: float, point: Point, now_s: float) -> None:
         error = point.error
         if self._guard is not None:
-            surprise = relative_error(self.point, point, rtt_s)
-            error = self._guard.error_of(peer, error, surprise, self.point.error)
+            error = self._guard.error_of(peer, error, distance_s(self.point, point), rtt_s, self.point.error)
         references = self._references
         references.pop(peer, None)
         references[peer] = Reference(rtt_s, point, error)
         if len(references) > self._settings.references_max:
             del references[next(iter(references))]
         self._samples += 1
+        self._seen += 1
         if self._samples >= self._patience():
             self._samples = 0
             self.fit()
 
     def _patience(self) -> int:
-        """A newcomer fits sooner: what it has is little, and every sample is news."""
-        return min(self._settings.samples_per_fit, max(2, len(self._references) // 2))
+        """A newcomer fits sooner: every sample is news. Then after each sixteenth more than it has seen."""
+        return min(self._settings.samples_per_fit, max(SAMPLES_LEAST, self._seen // 16))
 
     def fit(self) -> None:
         """Move towards the best place among the references, as far as confidence in them and in it allows."""

@@ -55,7 +55,7 @@ class Springs:
         relative = abs(plain_s - rtt_s) / rtt_s
         error = point.error
         if self._guard is not None:
-            error = self._guard.error_of(peer, error, relative, own.error)
+            error = self._guard.error_of(peer, error, plain_s, rtt_s, own.error)
         share = own.error / (own.error + error) if own.error + error > 0.0 else 0.5
         gain = self._settings.gain_error * share
         error = min(ERROR_MAX, relative * gain + own.error * (1.0 - gain))
