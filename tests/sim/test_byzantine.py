@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.sim.toys import Note, Recorder, recorders, world
 
+from nearcast.errors import RemoteError
 from nearcast.overlay.machine import Arm, Keep, Send
 from nearcast.sim.byzantine import Byzantine, garbled
 from nearcast.sim.scenario import ByzantineTable
@@ -65,6 +66,22 @@ def test_a_lie_of_the_protocols_own() -> None:
 
     liar = Byzantine(Recorder(), ByzantineTable(behaviours=("lie",)), random.Random(1), lie)
     assert list(liar.corrupt([Send(to, Note(number=1)), Send(to, Note())])) == [Send(to, Note("a lie"))]
+
+
+def test_what_no_parser_lets_pass_goes_nowhere() -> None:
+    to = PeerAddress(bytes(32))
+
+    def through(message: Note) -> Note:
+        if message.number != 5:
+            raise RemoteError("malformed")
+        return message
+
+    liar = Byzantine(Recorder(), ByzantineTable(behaviours=("garble",)), random.Random(1), through=through)
+    assert list(liar.corrupt([Send(to, Note("x", 5))] * 20)) == []
+    liar = Byzantine(
+        Recorder(), ByzantineTable(behaviours=("garble",)), random.Random(1), through=lambda message: message
+    )
+    assert len(list(liar.corrupt([Send(to, Note("x", 5))] * 20))) == 20
 
 
 def test_everything_but_messages_passes_and_the_machine_knows_the_truth() -> None:

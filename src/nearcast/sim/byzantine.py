@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nearcast.errors import RemoteError
 from nearcast.overlay.machine import Arm, Effect, Machine, Send
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class _Later:
 class Byzantine:
     """Wraps a machine. `lie(send, rng)` returns what is sent instead, or None for nothing; without it `lie` garbles.
 
+    `through(message)` is what the receiver's parser makes of a garbled message; it raises RemoteError where the parser
+    does, and the message goes nowhere. Without it machines may be given what no parser would let pass.
     `is_pardoned`: from now on it is honest.
     """
 
@@ -39,12 +42,14 @@ class Byzantine:
         table: "ByzantineTable",
         rng: "random.Random",
         lie: Callable[[Send, "random.Random"], Send | None] | None = None,
+        through: Callable[[Any], Any] | None = None,
     ) -> None:
         self.machine = machine
         self.is_pardoned = False
         self._table = table
         self._rng = rng
         self._lie = lie
+        self._through = through
         self._old: list[Send] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -83,13 +88,24 @@ class Byzantine:
                 yield send
                 yield from self._replayed(send)
             case "garble":
-                yield replace(send, message=garbled(send.message, rng))
-            case "lie":
-                told = self._lie(send, rng) if self._lie else replace(send, message=garbled(send.message, rng))
+                yield from self._garbled(send)
+            case "lie" if self._lie is not None:
+                told = self._lie(send, rng)
                 if told is not None:
                     yield told
+            case "lie":
+                yield from self._garbled(send)
             case _:  # drop
                 return
+
+    def _garbled(self, send: Send) -> Iterator[Effect]:
+        message = garbled(send.message, self._rng)
+        if self._through is not None:
+            try:
+                message = self._through(message)
+            except RemoteError:
+                return
+        yield replace(send, message=message)
 
     def _replayed(self, send: Send) -> Iterator[Effect]:
         old = self._rng.choice(self._old) if self._old else send

@@ -80,12 +80,16 @@ class Run:
         return simulation
 
     def wrap(
-        self, machine: "Machine", lie: "Callable[[Send, random.Random], Send | None] | None" = None
+        self,
+        machine: "Machine",
+        lie: "Callable[[Send, random.Random], Send | None] | None" = None,
+        through: Callable[[Any], Any] | None = None,
     ) -> "Machine | Byzantine":
-        """The machine, or, with the chance that [byzantine] gives, a hostile one around it."""
+        """The machine, or, with the chance that [byzantine] gives, a hostile one around it: see byzantine.py."""
         if self._lying.random() >= self.scenario.byzantine.share:
             return machine
-        liar = Byzantine(machine, self.scenario.byzantine, random.Random(f"{self.seed}/{len(self.liars)}/liar"), lie)
+        rng = random.Random(f"{self.seed}/{len(self.liars)}/liar")
+        liar = Byzantine(machine, self.scenario.byzantine, rng, lie, through)
         self.liars.append(liar)
         return liar
 
