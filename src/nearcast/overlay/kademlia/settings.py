@@ -20,6 +20,11 @@ class KademliaSettings:
     spares_per_bucket_max: int = 5  # replacement cache; guess: a bucket loses few contacts between two checks
     spares_max: int = 80  # of all buckets: with contacts_max under the 400 that a node may know
 
+    # Ids made close to one key all lie in one part of one bucket. A bucket is cut into 8 parts, of which each may have
+    # twice its share, so that such ids are a quarter of it at most. (And lookups gain up to 3 bits per hop.) Guess.
+    part_bits: int = 3
+    same_part_per_bucket_max: int = 5
+
     # Who shares an address or a prefix (/24, /48). The measure of eMule's Kad is 2 of a /24 per bucket, 10 per table
     # (Cholez et al. 2010); guesses for one address: several nodes behind one home router are fine.
     same_address_per_bucket_max: int = 2
@@ -41,6 +46,7 @@ class KademliaSettings:
     requests_per_lookup_max: int = 160  # about 30 are usual; liars that name the dead cost the rest
     region_requests_max: int = 64  # answers awaited from around a crowded key: 20 honest ones among 44 others
     crowd_max: int = 14  # contacts where 5 are expected: P(Poisson(5) > 14) = 0.0002, then the key looks besieged
+    clustered_max: int = 3  # of the k closest so few in the nearer half: P(Binomial(19, 1/2) <= 3) = 0.002, a cluster
     dead_ends_max: int = 3  # contacts of one referrer that fail before anything else it named is left aside
 
     # Joining.

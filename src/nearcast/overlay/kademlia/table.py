@@ -11,12 +11,12 @@ network fills a bucket or the table (crowding.py); at most `contacts_max` contac
 Non-goals: it neither pings nor waits. It says who should be asked; the machine asks and tells what came of it.
 
 Invariants, checked in tests: a contact is in exactly the bucket of its distance; the siblings are the closest
-contacts, in order; a bucket has at most k contacts that are not siblings; the counts of groups are those of the
+contacts, in order; of contacts that are not siblings a bucket has at most k; the counts of groups are those of the
 contacts; the node itself is not in it.
 """
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from nearcast.overlay.kademlia.address_groups import groups_of_all
@@ -187,9 +187,18 @@ class Table:
         bucket = self._buckets.get(distance.bit_length() - 1)
         if not self.crowding.admits(groups, bucket.values() if bucket else ()):
             return "refused"  # not even a spare: a network that fills a bucket would fill its spares as well
-        if bucket is None or len(bucket) < self._settings.bucket_contacts_max or self._would_be_sibling(distance):
+        if bucket is None or self._would_be_sibling(distance):
             return "free"
-        return "full"
+        if self._is_part_full(bucket.values(), distance):
+            return "refused"
+        return "free" if len(bucket) < self._settings.bucket_contacts_max else "full"
+
+    def _is_part_full(self, contacts: Iterable[Contact], distance: int) -> bool:
+        """Whether as many of these contacts as may be are in the same part of a bucket as `distance`."""
+        shift = max(distance.bit_length() - 1 - self._settings.part_bits, 0)
+        part, own = distance >> shift, self.own_node_id
+        same = sum(1 for contact in contacts if (contact.node_id ^ own) >> shift == part)
+        return same >= self._settings.same_part_per_bucket_max
 
     def _would_be_sibling(self, distance: int) -> bool:
         siblings = self._siblings
@@ -200,9 +209,10 @@ class Table:
             return
         insort(self._siblings, (distance, endpoint_id))
         if len(self._siblings) > self._settings.siblings_max:
-            _, fallen_id = self._siblings.pop()
+            distance, fallen_id = self._siblings.pop()
             fallen = self._contacts[fallen_id]
-            if len(self._strangers(fallen.bucket)) > self._settings.bucket_contacts_max:
+            others = [contact for contact in self._strangers(fallen.bucket) if contact is not fallen]
+            if len(others) >= self._settings.bucket_contacts_max or self._is_part_full(others, distance):
                 self._drop(fallen)
 
     def _strangers(self, index: int) -> list[Contact]:

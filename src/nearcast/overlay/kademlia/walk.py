@@ -8,6 +8,10 @@ ICPADS 2007, section 4.4). One request per path is on its way; a path that has n
 Against liars who name the dead or the invented: every candidate remembers who named it first. When several of those
 that one referrer named have failed and fewer have answered, the rest is set aside until somebody else names them.
 
+Against liars with ids close together, somewhere near the target but not at it: they are closer than whoever could lead
+on, and many enough to be the k closest. But they are all at the same distance, as random nodes never are. Then those
+beyond them are asked as well, until some are found that are closer.
+
 Goals: bounded work whatever the others say; nobody is asked twice. Non-goals: it sends nothing, waits for nothing and
 knows no clock; records are search.py's.
 
@@ -64,11 +68,13 @@ class Walk:
         self._live: list[int] = []
         self._paths: list[list[tuple[int, bytes, Candidate]]] = [[] for _ in range(settings.paths)]
         self._under_way = [0] * settings.paths
+        self._has_begun = [False] * settings.paths
         self._late = 0
         self._answered = 0
         self._own_id = own_id
+        start = list(start)
         for number, address in enumerate(start):
-            self._meet(address, number % settings.paths, 1, None)
+            self._meet(address, number * settings.paths // len(start), 1, None)
 
     @property
     def answered_count(self) -> int:
@@ -77,6 +83,7 @@ class Walk:
     def next(self) -> list[Candidate]:
         """Whom to ask now. They count as asked."""
         due: list[Candidate] = []
+        was_idle = not any(self._under_way)
         turns = len(self._paths) - sum(self._under_way)
         while turns > 0 and self.asked < self._settings.requests_per_lookup_max:
             bound = self._bound()
@@ -84,17 +91,19 @@ class Walk:
             for path, heap in enumerate(self._paths):
                 while heap and heap[0][2].state != State.NEW:
                     heapq.heappop(heap)
-                if not heap or heap[0][0] > bound:
+                if not heap or (heap[0][0] > bound and self._has_begun[path]):
                     continue
                 head = heap[0][2]
                 # A path that asks nobody comes first, then whoever is closest.
                 if best is None or (self._under_way[path], head.distance) < (self._under_way[best.path], best.distance):
                     best = head
+            if best is None and was_idle and self._is_misled():
+                best = self._outsider()
             if best is None:
                 break
-            heapq.heappop(self._paths[best.path])
             best.state = State.ASKED
             self._under_way[best.path] += 1
+            self._has_begun[best.path] = True
             self.asked += 1
             turns -= 1
             due.append(best)
@@ -142,6 +151,17 @@ class Walk:
     def count_within(self, distance: int) -> int:
         """How many candidates, as far as they are not known to be dead, are at most so far from the target."""
         return bisect_left(self._live, distance + 1)
+
+    def _is_misled(self) -> bool:
+        """Whether the k closest are a cluster: of k random ones half would be in the nearer half of the distance."""
+        return len(self._live) >= self._k and self.count_within(self._bound() // 2) <= self._settings.clustered_max
+
+    def _outsider(self) -> Candidate | None:
+        """The closest that nobody asked because a cluster is closer: it may know who is closer still."""
+        new = (candidate for candidate in self._candidates.values() if candidate.state == State.NEW)
+        bound = 2 * self._bound()
+        beyond = (candidate for candidate in new if candidate.distance > bound)
+        return min(beyond, key=lambda candidate: candidate.distance, default=None)
 
     def _bound(self) -> int:
         """The distance of the k-th closest that may be alive: whoever is farther need not be asked."""
