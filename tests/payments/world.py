@@ -149,6 +149,7 @@ class Member:
             "NEARCAST_DATA_DIR": str(self.data_dir),
             "NEARCAST_QUIC_LISTEN": "127.0.0.1:0",
             "NEARCAST_PEERS_LAN": "false",
+            "NEARCAST_OVERLAY_ENABLED": "false",  # who is asked, and by way of whom, is what these tests set up
             "PYTHONPYCACHEPREFIX": str(COMPILED),
             "PYTHONDONTWRITEBYTECODE": "",
             "COLUMNS": "120",

@@ -31,6 +31,7 @@ from nearcast.cli import (
     node_command,
     options,
     origin,
+    peers,
     pin,
     rm,
     share,
@@ -45,7 +46,7 @@ from nearcast.cli.options import ConfigFile, DataDir, Json, Quiet
 from nearcast.cli.plainhelp import PlainGroup
 from nearcast.errors import NearcastError, UsageError
 
-_CONTENT = (share, get, add, cat, ls, pin, rm, car, backend, up, status, identity, sim)
+_CONTENT = (share, get, add, cat, ls, pin, rm, car, backend, up, status, peers, identity, sim)
 _CHAIN = (wallet, node_command, channel, earnings, spending, watchtower, blacklist, court, origin, govern, devchain)
 _COMMANDS = (*_CONTENT, *_CHAIN)  # the order of --help
 OBJECT_STORES = "obstore"

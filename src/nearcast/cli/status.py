@@ -46,6 +46,10 @@ def _lines(found: dict[str, Any]) -> list[str]:
         *rows,
     ]
     rows += [("Peer", _peer(peer)) for peer in found["peers"]]
+    if found.get("overlay"):
+        from nearcast.cli.peer_views import summary_rows
+
+        rows += summary_rows(found["overlay"])
     rows += [(name.replace("_", " ").capitalize(), f"{value:,}") for name, value in sorted(found["counters"].items())]
     return _table(rows)
 

@@ -33,6 +33,11 @@ class ServeGate:
         """How many stand in line."""
         return len(self._line)
 
+    @property
+    def load(self) -> float:
+        """How much of it is taken, 0 to 1."""
+        return 1.0 - self._free / self._answers_max
+
     def enter(self, asker: bytes) -> bool:
         """Take a place, if there is one and nobody stands in line for it."""
         if self._line or not self._may_enter(asker):

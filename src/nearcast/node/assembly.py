@@ -28,6 +28,7 @@ from nearcast.node.meshing import Meshing
 from nearcast.node.money_wish import MoneyWish
 from nearcast.node.outside import REAL, Outside
 from nearcast.node.providing import Providing
+from nearcast.node.registered import RegisteredContacts
 from nearcast.node.relaying import Relay
 from nearcast.node.running import Node
 from nearcast.node.serving import accept_connections
@@ -144,6 +145,9 @@ async def _assembled(
     node = Node(
         config, identity, store, client, finder, endpoint, peers, telemetry, clock, backends, money, relay, meshing
     )
-    if meshing is not None and not is_command:
-        meshing.providing = Providing(node, config.overlay.provided_max)
+    if meshing is not None:
+        meshing.facts = node.facts
+        meshing.registry = None if money is None else RegisteredContacts(money.nodes, telemetry)
+        if not is_command:
+            meshing.providing = Providing(node, config.overlay.provided_max)
     return node

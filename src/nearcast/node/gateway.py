@@ -42,6 +42,7 @@ async def running_gateway(
     )
     if earning is not None:
         earning.blacklist.watch(gateway.forget)
+    gateway.whereabouts = lambda: format_peer(node.address)
     token = new_token()
     gateway.control = ControlDoor(token, operations(node, gateway), {"cat": partial(contents, node.client)})
     host, _, port = config.listen.removesuffix("+").rpartition(":")

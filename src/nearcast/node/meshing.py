@@ -30,18 +30,13 @@ from nearcast.wire import FrameReader
 
 if TYPE_CHECKING:
     from nearcast.node.providing import Providing
+    from nearcast.node.registered import RegisteredContacts
     from nearcast.overlay.mesh_service import MeshService
 
 PROVIDERS_MAX: Final = 32  # asked for one root; as many as a search asks peers
 SEEDS_S: Final = 5.0  # how often the peers that are known are told as seeds; guess: a LAN's node shows up within 3 s
 REMEMBER_S: Final = 300.0  # how often contacts are kept; guess: what changes meanwhile is no loss
 ENTER_S: Final = 5.0  # a node that started so lately may not be in yet, and a search waits for it
-Registered = Callable[[], Sequence[PeerAddress]]
-"""Nodes of the registry, as far as it is known where they are."""
-
-
-def _nobody_registered() -> Sequence[PeerAddress]:
-    return ()
 
 
 class Meshing:
@@ -71,7 +66,7 @@ class Meshing:
         self._telemetry = telemetry
         self._is_client = is_client
         self._rng = rng or random.Random(os.urandom(32))
-        self.registered_nodes: Registered = _nobody_registered
+        self.registry: RegisteredContacts | None = None
         self.facts: Callable[[], NodeFacts] = self._region_only
         self.providing: Providing | None = None
         self.service: MeshService | None = None
@@ -106,7 +101,7 @@ class Meshing:
         return self.service
 
     def registered(self) -> Far:
-        nodes = self.registered_nodes()
+        nodes = [] if self.registry is None else self.registry.contacts()
         return Far(nodes, "the registry's nodes were asked" if nodes else "")
 
     def outlook(self, endpoint_id: bytes) -> Outlook:
@@ -142,6 +137,8 @@ class Meshing:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keep_seeding(service))
+                    if self.registry is not None:
+                        tasks.create_task(self.registry.run(self._is_known, self._config.region))
                     if not self._is_client:
                         tasks.create_task(self._keep_contacts(service))
                         if self.providing is not None:
@@ -177,7 +174,12 @@ class Meshing:
 
     def _seeds(self) -> Iterable[PeerAddress]:
         known = self._peers.candidates(self._clock.monotonic_s())
-        return [*known, *self.registered_nodes()]
+        return known if self.registry is None else [*known, *self.registry.contacts()]
+
+    def _is_known(self, endpoint_id: bytes) -> bool:
+        """Whether the overlay knows where that node is."""
+        view = None if self.service is None else self.service.contact(endpoint_id)
+        return view is not None and bool(view.address.addresses or view.address.relay_url)
 
     async def _keep_seeding(self, service: "MeshService") -> None:
         """The LAN's nodes come and go, and the registry is read late."""

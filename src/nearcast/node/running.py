@@ -4,7 +4,7 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,14 @@ from nearcast.content.cid import Cid
 from nearcast.content.importer import Imported, import_path
 from nearcast.content.progress import ProgressCallback
 from nearcast.content.store import Store
+from nearcast.delivery.serve_gate import ServeGate
 from nearcast.gateways.control.storing import state
 from nearcast.keys import Identity
 from nearcast.naming.link import Link
 from nearcast.node.backends import BackendSources
 from nearcast.node.meshing import Meshing
 from nearcast.node.relaying import Relay
+from nearcast.overlay.gossip.announcement import NodeFacts
 from nearcast.overlay.peers import PeerBook
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Endpoint, PeerAddress
@@ -50,6 +52,7 @@ class Node:
     meshing: Meshing | None = None
     http_url: str | None = None
     lan_http_urls: tuple[str, ...] = ()
+    gate: ServeGate = field(default_factory=ServeGate)
 
     def __post_init__(self) -> None:
         self._started_s = self.clock.monotonic_s()
@@ -78,6 +81,17 @@ class Node:
         if self.money is not None and self.money.earning is not None:
             return self.money.earning.blacklist.refuse
         return None if self._listed is None else self._listed.refuse
+
+    def facts(self) -> NodeFacts:
+        """What is announced of it to all others."""
+        earning = None if self.money is None else self.money.earning
+        region = self.config.overlay.region or ("" if earning is None else earning.record.region.lower())
+        return NodeFacts(
+            price_per_gib=0 if earning is None else earning.price_units_per_gib,
+            load_permille=round(1000 * self.gate.load),
+            mbps=0 if earning is None else earning.record.mbps,
+            region=region,
+        )
 
     def link(self, root: Cid, path: str = "", name: str = "") -> Link:
         """A link to content, with this node as its holder. Its own loopback is named once, the IPv4 one."""

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nearcast.delivery.charging import Charging
-from nearcast.delivery.serve import Relaying, ServeGate, serve_connection
+from nearcast.delivery.serve import Relaying, serve_connection
 from nearcast.errors import NearcastError, UnavailableError
 from nearcast.transport.base import Connection
 
@@ -19,7 +19,6 @@ CONNECTIONS_PER_PEER_MAX = 8  # a node keeps one to each other; guess: a restart
 async def accept_connections(node: "Node") -> None:
     """Serve everybody who connects, until the endpoint is closed or we are cancelled."""
     open_by_peer: Counter[bytes] = Counter()
-    gate = ServeGate()
     earning = node.money.earning if node.money is not None else None
     role_of = node.backends.role_of
     charging = None if earning is None else Charging(earning.till, earning.desk, earning.is_free, role_of)
@@ -37,7 +36,7 @@ async def accept_connections(node: "Node") -> None:
                 node.serves,
                 node.telemetry,
                 node.clock,
-                gate=gate,
+                gate=node.gate,
                 charging=charging,
                 listed=listed,
                 relaying=relaying,

@@ -17,7 +17,7 @@ from nearcast.gateways.http.content import Contents
 from nearcast.gateways.http.errors import error_response, told
 from nearcast.gateways.http.headers import preflight_headers
 from nearcast.gateways.http.hot import HotFiles
-from nearcast.gateways.http.landing import health_response, icon_response, landing_response
+from nearcast.gateways.http.landing import health_response, icon_response, landing_response, whereabouts_response
 from nearcast.gateways.http.listed import Blacklist
 from nearcast.gateways.http.payment import Payments
 from nearcast.gateways.http.pipe import ClientGoneError, Pipes
@@ -27,6 +27,7 @@ from nearcast.gateways.http.response import Response
 from nearcast.gateways.http.sending import Proto, Sending
 
 CONTROL_PREFIX = "/api/v0/"
+WHEREABOUTS_PATH = "/.well-known/nearcast"
 
 _log = logging.getLogger("nearcast.http")
 
@@ -51,6 +52,7 @@ class HttpGateway:
         payments: Payments | None = None,
     ) -> None:
         self.control: Callable[[Scope, Any], Awaitable[None]] | None = None
+        self.whereabouts: Callable[[], str] | None = None  # how to connect to this node, for other nodes
         self._client = client
         self._on_request = on_request
         self._clock = clock or SystemClock()
@@ -136,6 +138,8 @@ class HttpGateway:
             return icon_response()
         if request.path == "/health":
             return health_response()
+        if request.path == WHEREABOUTS_PATH and self.whereabouts is not None:
+            return whereabouts_response(self.whereabouts())
         return told(404, "Not found", "there is nothing at this address", "content is at /ipfs/CID", request)
 
     def _line(self, scope: Scope, status: int, size_bytes: int, started_s: float, cache: str) -> RequestLine:

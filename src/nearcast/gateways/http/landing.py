@@ -60,6 +60,12 @@ def health_response() -> Response:
     return Response(200, headers, b'{"status": "ok"}\n')
 
 
+def whereabouts_response(peer: str) -> Response:
+    """For other nodes, which know this address from a registry: how to connect to the node, as links have it."""
+    headers = page_headers("application/json", cache_control=UNCACHED, cors=False)
+    return Response(200, headers, json.dumps({"peer": peer}).encode() + b"\n")
+
+
 def icon_response() -> Response:
     """Browsers ask for it whatever they look at."""
     return Response(200, page_headers("image/svg+xml", cache_control=ICON_CACHED, cors=False), icon())
