@@ -221,11 +221,13 @@ class Acting:
         path = self._ground.root / f"file-{number}-{self._rng.getrandbits(32)}"
         least, most = (size_bytes, size_bytes) if size_bytes else (wishes.size_bytes_min, wishes.size_bytes_max)
         data = make_file(self._rng, path, least, most)
-        in_place = self._rng.random() < 0.3
+        in_place, life = self._rng.random() < 0.3, member.life
         try:
             added = await member.node.add(path, in_place=in_place, hidden=True, wrap=False)
         except NearcastError as error:
             self._ground.story.tell(member.name, f"cannot publish: {error.message}")
+            return None
+        if member.life is not life:  # the power went meanwhile: nobody was told that it is kept
             return None
         thing = Thing(number, added.root, data, [member.name], is_free=member.role == "friend")
         self._things.append(thing)

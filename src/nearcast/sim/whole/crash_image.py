@@ -10,10 +10,9 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from nearcast.sim.whole.volume import NameChange, Volume, Write
+from nearcast.sim.whole.volume import DATABASE, NameChange, Volume, Write
 
 SECTOR_BYTES: Final = 512  # what a disk writes at least as a whole
-_SQLITE: Final = ".sqlite"
 _SHARED_MEMORY: Final = "-shm"  # of SQLite's log: made anew by whoever opens it
 
 
@@ -28,7 +27,7 @@ def make_image(volume: Volume, target: Path) -> None:
     for name in folders:
         (target / name).mkdir(exist_ok=True)
     for name, path in files.items():
-        (target / name).write_bytes(_content(volume, path, is_database=_SQLITE in name.name))
+        (target / name).write_bytes(_content(volume, path, is_database=DATABASE in name.name))
         shutil.copymode(path, target / name)
 
 

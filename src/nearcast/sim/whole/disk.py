@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from nearcast.sim.whole.volume import NameChange, Volume, Write
+from nearcast.sim.whole.volume import DATABASE, NameChange, Volume, Write
 
 _WRITING: Final = os.O_WRONLY | os.O_RDWR
 _WRAPPED: Final = (
@@ -182,7 +182,9 @@ class Disk:
         self._os[name](path, **options)
 
     def _created(self, volume: Volume, path: Any) -> None:
-        volume.named(NameChange("create", Path(path).parent, Path(path)))
+        """SQLite syncs the folder with its first commit, past us: names of its files are safe."""
+        if DATABASE not in Path(path).name:
+            volume.named(NameChange("create", Path(path).parent, Path(path)))
 
     def _keep(self, volume: Volume, path: Path) -> Path | None:
         """Another name for what has this one, since it loses it."""

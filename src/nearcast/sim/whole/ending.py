@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PAUSE_S: Final = 5.0  # between two tries, and two looks at the chain
 MEETING_BYTES: Final = 4_096  # of what is read at the last meeting
+MEETINGS_MAX: Final = 5  # rounds of them; a relay's own channel is opened in the first
 CLAIMING_S: Final = 30.0  # for vouchers of the last meeting to be on disk and seen by a poll (10 s)
 
 
@@ -66,9 +67,7 @@ class Ending:
 
     async def settle(self) -> None:
         """Everything promised is claimed and paid out, the rest goes back, and all of it adds up."""
-        channels = self._channels()
-        for channel in channels:
-            await self._meet(channel)
+        channels = await self._met()
         await asyncio.sleep(CLAIMING_S)
         for role in ("payer", "cache"):  # caches go on earning until their payers are done
             some = [channel for channel in channels if channel.payer.role == role]
@@ -101,6 +100,20 @@ class Ending:
             await asyncio.sleep(PAUSE_S)
 
     # Money.
+
+    async def _met(self) -> list[_Channel]:
+        """All channels, once each payer has met each of its payees; a meeting may open another one."""
+        met: list[_Channel] = []
+        for _ in range(MEETINGS_MAX):
+            channels = self._channels()
+            known = {each.own.channel_id for each in met}
+            fresh = [each for each in channels if each.own.channel_id not in known]
+            if not fresh:
+                return channels
+            for channel in fresh:
+                await self._meet(channel)
+            met = channels
+        raise BrokenError(f"liveness: payers open channels again and again, {len(met)} by now")
 
     def _channels(self) -> list[_Channel]:
         by_wallet = {each.wallet.address: each for each in self._world.members.values() if each.wallet is not None}

@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 from nearcast.errors import NearcastError
 
 T = TypeVar("T")
+STEPS_AT_ONCE_MAX: Final = 100_000  # at one instant; what needs more goes in circles. Guess: a world needs hundreds
+STEP_S: Final = 1e-7  # each step takes a moment, as it would: a wait for less than a float's last digit must end
 WORK_S_MAX: Final = 0.002  # between a request to the disk and its result; guess: an SSD that is busy
 
 
@@ -73,6 +75,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._now_s = 0.0
         self._rng = rng
         self._made = 0
+        self._at_this_instant = 0
         self.set_task_factory(self._task)
 
     def time(self) -> float:
@@ -127,8 +130,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 raise
         if timeout_s is None:
             raise StuckError("the simulation stands still: everybody waits and no timer is set")
+        self._now_s += STEP_S
         if timeout_s > 0:
             self._now_s += timeout_s
+            self._at_this_instant = 0
+            return
+        self._at_this_instant += 1
+        if self._at_this_instant > STEPS_AT_ONCE_MAX and self.failure is None:
+            self.failure = StuckError(f"time stands still at {self._now_s:.3f} s: something never waits")
+            raise self.failure
 
 
 def run_virtually(main: Callable[[VirtualLoop], Any], rng: random.Random) -> Any:

@@ -8,7 +8,7 @@ from nearcast.chain.bindings.token import Token
 from nearcast.chain.deployment import DEV
 from nearcast.chain.registration import Registration, registry_domain, sign_registration
 from nearcast.chain.signing import Signer
-from nearcast.config import Config, PaymentsConfig, PeersConfig, StoreConfig
+from nearcast.config import Config, OverlayConfig, PaymentsConfig, PeersConfig, StoreConfig
 from nearcast.keys import Identity, identity_from_secret
 from nearcast.overlay.peers import format_peer
 from nearcast.sim.whole.ground import Ground, MemberClock
@@ -77,6 +77,7 @@ class Peopling:
             store=StoreConfig(quota_bytes=rng.choice((8 << 20, 64 << 20)), scrub_bytes_per_s=1 << 18),
             peers=PeersConfig(known=tuple(peers), lan=False),
             payments=payments,
+            overlay=OverlayConfig(enabled=wishes.overlay),
         )
         up, down = wishes.up_mbps * BYTES_PER_MBIT, wishes.down_mbps * BYTES_PER_MBIT
         host = Host(name, rng.randrange(wishes.sites), up, down, self._nat(role))

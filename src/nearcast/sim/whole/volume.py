@@ -5,7 +5,6 @@ was. Until then it is remembered here, with what it replaced, so that crash_imag
 writes past us; its files are taken as they are at the instant of the crash, its log with them.
 """
 
-import errno
 import os
 import random
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 NameAct = Literal["create", "rename", "unlink"]
-FAILURES: Final = (errno.ENOSPC, errno.EIO)
+DATABASE: Final = ".sqlite"  # in the names of SQLite's files and of its logs
 
 
 @dataclass(frozen=True, slots=True)

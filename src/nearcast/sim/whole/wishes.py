@@ -59,4 +59,5 @@ class Wishes:
     drift_max: float = 1e-4
     away_s: float = 20.0  # mean of how long a crashed node stays down, and of how long a partition lasts
     sites: int = 64
+    overlay: bool = False  # nodes find each other: the hash table, the gossip and the failure detection run in each
     liveness_s: float = 600.0  # after the heal, until everything is fetched and settled

@@ -118,10 +118,12 @@ async def _run(loop: VirtualLoop, wishes: Wishes, seed: int, seal: Seal, story: 
     invariants = Invariants(network, wishes.size_bytes_max)
     counts: Counter[str] = Counter()
 
-    def heard(name: str, event: str, _fields: dict[str, Any]) -> None:
+    def heard(name: str, event: str, fields: dict[str, Any]) -> None:
         counts[f"told {event}"] += 1
         if event == "served":
             invariants.answered(name)
+        elif event.endswith("failed"):
+            story.tell(name, f"{event} {fields}")
 
     disk = Disk(root)
     owners = wallets(random.Random(f"{seed}/wallets"), wishes)

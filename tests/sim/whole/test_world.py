@@ -1,0 +1,124 @@
+"""Small worlds of whole nodes: they hold, they repeat themselves, and a fault planted in a node is found."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nearcast.content.store import Store
+from nearcast.payments.credit import PayeeAccount, PayerAccount
+from nearcast.payments.listing import BlacklistFollower
+from nearcast.sim.whole import invariants
+from nearcast.sim.whole.volume import Volume
+from nearcast.sim.whole.wishes import Acts, Wishes
+from nearcast.sim.whole.world import FailedError, run_world
+from nearcast.transport import memory_pipe
+
+QUIET = Acts(
+    publish=0, get=8, crash=0, crash_at_disk=0, stop=0, partition=0, reset=0, bad_disk=0, no_chain=0, blacklist=0
+)
+WILD = Acts(publish=1, get=10, crash=1, crash_at_disk=1, stop=0.3, partition=0.3, reset=1, bad_disk=0.3, no_chain=0.3)
+SMALL = Wishes(nodes=8, duration_s=20, acts=WILD, size_bytes_max=1 << 20, away_s=5)
+
+
+def test_a_wild_world_holds_and_settles() -> None:
+    outcome = run_world(SMALL, 1)
+    assert outcome.counts["read"] > 5
+    assert outcome.counts["units earned"] > 0
+    assert outcome.counts["checked paid"] > 0
+    assert outcome.counts["checked kept over a restart"] > 0
+
+
+def test_the_same_seed_is_the_same_world() -> None:
+    first, second = run_world(SMALL, 2), run_world(SMALL, 2)
+    assert first == second
+    assert run_world(SMALL, 3).digest != first.digest
+
+
+PRINTING = """
+from tests.sim.whole.test_world import SMALL
+from nearcast.sim.whole.world import run_world
+print(run_world(SMALL, 2).digest)
+"""
+
+
+def test_another_process_with_another_hash_seed_is_the_same_world() -> None:
+    digests = set()
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", PRINTING],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=100,
+        )
+        digests.add(done.stdout)
+    assert len(digests) == 1
+
+
+def wrong_byte(read_file: Callable[..., bytes]) -> Callable[..., bytes]:
+    def read(self: Store, *arguments: Any) -> bytes:
+        data = read_file(self, *arguments)
+        return bytes([data[0] ^ 1]) + data[1:] if data else data
+
+    return read
+
+
+def plant_wrong_bytes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Store, "read_file", wrong_byte(Store.read_file))
+
+
+def plant_double_pay(patch: pytest.MonkeyPatch) -> None:
+    def verify(self: PayerAccount, size_bytes: int, price: int) -> None:
+        self.verified_parts += 3 * size_bytes * price
+
+    patch.setattr(PayerAccount, "verify", verify)
+
+
+def plant_endless_credit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(PayeeAccount, "may_send", lambda *_: True)
+    patch.setattr(PayerAccount, "due_units", property(lambda self: self.signed_units))
+
+
+def plant_blindness(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(BlacklistFollower, "listed", lambda *_: None)
+    patch.setattr(BlacklistFollower, "may_offer", lambda *_: True)
+    patch.setattr(invariants, "LISTED_GRACE_S", 5.0)
+
+
+def plant_forgetful_sync(patch: pytest.MonkeyPatch) -> None:
+    """As a store that forgets to sync: nothing is ever safe."""
+    patch.setattr(Volume, "seal", lambda *_: None)
+    patch.setattr(Volume, "synced_folder", lambda *_: None)
+
+
+def plant_boundless_buffer(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(memory_pipe, "STREAM_BUFFER_BYTES", 64 << 20)
+
+
+PAID = Wishes(nodes=8, duration_s=30, acts=QUIET, size_bytes_min=2 << 20, size_bytes_max=3 << 20)
+
+
+@pytest.mark.parametrize(
+    ("plant", "number", "wishes"),
+    [
+        (plant_wrong_bytes, 1, PAID),
+        (plant_double_pay, 2, PAID),
+        (plant_endless_credit, 3, PAID),
+    ],
+)
+def test_a_planted_fault_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], number: int, wishes: Wishes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    with pytest.raises(FailedError) as failed:
+        run_world(wishes, 1)
+    assert re.match(rf"invariant {number}: ", failed.value.message)
+    assert "seed 1" in failed.value.message
+    assert failed.value.fix is not None
+    assert "--seed 1" in failed.value.fix
