@@ -1,7 +1,7 @@
 """A small network for gossip machines: a heap of events, a latency per pair, no time but what is on the heap.
 
-Messages between two peers stay in order. A send to a peer that is down comes back as `on_unreachable` after the dial's
-time, and the end of a kept connection is told after a while, as a transport would.
+Messages between two peers stay in order, or not, as one likes. A send to a peer that is down comes back as
+`on_unreachable` after the dial's time, and the end of a kept connection is told after a while, as a transport would.
 """
 
 import heapq
@@ -39,7 +39,7 @@ def fake_verify(endpoint_id: bytes, message: bytes, signature: bytes) -> bool:
 class Pump:
     """Peers, what is under way between them, and what they told."""
 
-    def __init__(self, seed: int, *, is_encoding: bool = False) -> None:
+    def __init__(self, seed: int, *, is_encoding: bool = False, is_ordered: bool = True) -> None:
         self.rng = random.Random(seed)
         self.now_s = START_S
         self.peers: dict[bytes, Gossip] = {}
@@ -49,6 +49,7 @@ class Pump:
         self.sent: Counter[str] = Counter()
         self.sent_bytes: Counter[str] = Counter()
         self.is_encoding = is_encoding
+        self.is_ordered = is_ordered
         self.intercept: Callable[[bytes, bytes, Any], bool] | None = None  # True: the message is swallowed
         self._heap: list[tuple[float, int, bytes, str, Any]] = []
         self._number = 0
@@ -149,7 +150,10 @@ class Pump:
         latency_s = self._latency_s.get(pair)
         if latency_s is None:
             latency_s = self._latency_s[pair] = self._latency_s[to, sender] = self.rng.uniform(*LATENCY_S)
-        at_s = max(self.now_s + latency_s, self._last_s.get(pair, 0.0))
+        if self.is_ordered:
+            at_s = max(self.now_s + latency_s, self._last_s.get(pair, 0.0))
+        else:
+            at_s = self.now_s + latency_s * self.rng.uniform(0.5, 3.0)
         self._last_s[pair] = at_s
         self._push(at_s, to, "message", (sender, message))
 

@@ -124,6 +124,16 @@ class Tree:
         """The most hops that a payload has come lately."""
         return max((recent.round for recent in self._recent.values()), default=0)
 
+    @property
+    def kept(self) -> int:
+        """How many payloads are kept for grafts."""
+        return len(self._recent)
+
+    @property
+    def missing(self) -> int:
+        """How many ids were announced that have not come."""
+        return len(self._missing)
+
     # Neighbours.
 
     def link_up(self, peer: PeerAddress, *, is_listener: bool, is_new: bool, now_s: float, out: list[Effect]) -> None:
