@@ -138,6 +138,11 @@ class Kademlia:
         return self._effects(now_s)
 
     @property
+    def own(self) -> PeerAddress:
+        """What this node says of itself."""
+        return self._core.own
+
+    @property
     def table(self) -> Table:
         """Whom this node knows; to read only."""
         return self._core.table
