@@ -51,8 +51,8 @@ class Run:
         self.identities = Identities(seed)
         self.simulations: list[Simulation] = []
         self.liars: list[Byzantine] = []
-        self._trace_file = trace_file
-        self._on_progress = on_progress
+        self.trace_file = trace_file
+        self.on_progress = on_progress
         self._faults: Faults | None = None
         self._lying = random.Random(f"{seed}/lying")
 
@@ -73,8 +73,8 @@ class Run:
         """Another one with the scenario's network and faults; `label` makes its dice its own."""
         seed: int | str = f"{self.seed}/{label}" if label else self.seed
         network = make_network(self.scenario, seed)
-        simulation = Simulation(seed, network, size_of=size_of, trace=Trace(self._trace_file))
-        simulation.on_progress = self._on_progress
+        simulation = Simulation(seed, network, size_of=size_of, trace=Trace(self.trace_file))
+        simulation.on_progress = self.on_progress
         self.simulations.append(simulation)
         self._faults = Faults(simulation, self.scenario, self.nodes)
         return simulation

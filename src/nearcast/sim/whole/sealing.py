@@ -57,7 +57,7 @@ class Seal:
         start_s = UNIX_START_S if name in _SINCE_1970 else 0.0
 
         def read() -> float | int:
-            asker = sys._getframe(1).f_globals.get("__name__", "")
+            asker = sys._getframe(2).f_globals.get("__name__", "")
             if asker.startswith(PRODUCT) and not asker.startswith(SIMULATOR):
                 self.breach(f"{asker} asks time.{name}()")
             now_s = start_s + self.now_s()
@@ -71,11 +71,16 @@ def sealed(rng: random.Random) -> Iterator[Seal]:
     """The process, sealed while the block runs. Not for two simulations at a time."""
     seal = Seal(rng)
     with ExitStack() as stack:
+        thread = threading.get_ident()
 
-        def put(owner: Any, name: str, value: Any) -> None:
+        def put(owner: Any, name: str, value: Callable[..., Any]) -> None:
             had = name in vars(owner)  # what a class only inherits is given back by deleting ours
             before = getattr(owner, name)
-            setattr(owner, name, value)
+
+            def in_here(*arguments: Any, **options: Any) -> Any:  # a progress bar's thread goes on as ever
+                return (value if threading.get_ident() == thread else before)(*arguments, **options)
+
+            setattr(owner, name, in_here)
             stack.callback(setattr, owner, name, before) if had else stack.callback(delattr, owner, name)
 
         for name in _CLOCKS:

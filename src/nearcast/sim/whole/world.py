@@ -11,7 +11,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,13 +91,22 @@ class World:
         return self.ground.loop.time() - healed_at_s
 
 
-def run_world(wishes: Wishes, seed: int, *, story_file: IO[str] | None = None) -> Outcome:
-    """One world of this seed. Raises FailedError when something does not hold, with the last lines of its story."""
+def run_world(
+    wishes: Wishes,
+    seed: int,
+    *,
+    story_file: IO[str] | None = None,
+    on_progress: Callable[[float, int], None] | None = None,
+) -> Outcome:
+    """One world of this seed. `on_progress(now_s, steps)` is called now and then.
+
+    Raises FailedError when something does not hold, with the last lines of its story.
+    """
     story = Story(story_file)
     try:
         with _folder() as root, sealed(random.Random(f"{seed}/entropy")) as seal:
             outcome = run_virtually(
-                lambda loop: _run(loop, wishes, seed, seal, story, root), random.Random(f"{seed}/work")
+                lambda loop: _run(loop, wishes, seed, seal, story, root, on_progress), random.Random(f"{seed}/work")
             )
     except BaseExceptionGroup as group:
         raise _failed(group, wishes, seed, story) from group
@@ -107,7 +116,15 @@ def run_world(wishes: Wishes, seed: int, *, story_file: IO[str] | None = None) -
     return outcome
 
 
-async def _run(loop: VirtualLoop, wishes: Wishes, seed: int, seal: Seal, story: Story, root: Path) -> Outcome:
+async def _run(
+    loop: VirtualLoop,
+    wishes: Wishes,
+    seed: int,
+    seal: Seal,
+    story: Story,
+    root: Path,
+    on_progress: Callable[[float, int], None] | None,
+) -> Outcome:
     seal.now_s = loop.time
     network = WorldNetwork(
         rng=random.Random(f"{seed}/network"),
@@ -138,6 +155,8 @@ async def _run(loop: VirtualLoop, wishes: Wishes, seed: int, seal: Seal, story: 
         if now_s - collected_s >= COLLECT_S:
             collected_s = now_s
             collect()
+            if on_progress is not None:
+                on_progress(now_s, loop.steps)
 
     loop.on_step = step
     with disk.watched(), watching(invariants):
