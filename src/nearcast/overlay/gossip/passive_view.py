@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class PassiveView:
     """At most `size_max` peers, in the order in which they were heard of."""
 
-    __slots__ = ("_entries", "_per_source_max", "_rng", "size_max")
+    __slots__ = ("_counts", "_entries", "_per_source_max", "_rng", "size_max")
 
     def __init__(self, size_max: int, per_source_max: int, rng: "random.Random") -> None:
         self.size_max = size_max
         self._per_source_max = per_source_max
         self._rng = rng
         self._entries: dict[bytes, tuple[PeerAddress, bytes]] = {}
+        self._counts: dict[bytes, int] = {}  # of the entries that each source has told us of
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -40,17 +41,23 @@ class PassiveView:
         entries = self._entries
         if peer.endpoint_id in entries:
             return
-        own = [known for known, entry in entries.items() if entry[1] == source_id]
-        if len(own) >= self._per_source_max:
-            del entries[self._rng.choice(own)]
+        if self._counts.get(source_id, 0) >= self._per_source_max:
+            self.discard(self._rng.choice([known for known, entry in entries.items() if entry[1] == source_id]))
         elif len(entries) >= self.size_max:
             spare = [known for known in gone_first if known in entries] or list(entries)
-            del entries[self._rng.choice(spare)]
+            self.discard(self._rng.choice(spare))
         entries[peer.endpoint_id] = (peer, source_id)
+        self._counts[source_id] = self._counts.get(source_id, 0) + 1
 
     def discard(self, endpoint_id: bytes) -> None:
         """Forget a peer, known or not."""
-        self._entries.pop(endpoint_id, None)
+        entry = self._entries.pop(endpoint_id, None)
+        if entry is not None:
+            left = self._counts[entry[1]] - 1
+            if left:
+                self._counts[entry[1]] = left
+            else:
+                del self._counts[entry[1]]
 
     def sample(self, count: int, but: bytes = b"") -> list[PeerAddress]:
         """Up to `count` different ones at random, never `but`."""
