@@ -53,11 +53,11 @@ class Net:
         for kind in (Joined, Found, ValueFound, Stored):
             self.simulation.observe(kind, lambda peer, event, now_s: self.events.append((peer, event)))
 
-    def machine(self, *, is_client: bool = False) -> Kademlia:
-        """A new one, of a new identity."""
+    def machine(self, *, is_client: bool = False, endpoint_id: bytes | None = None) -> Kademlia:
+        """A new one, of a new identity, or of an id whose key nobody has."""
         self._count += 1
         identity = identity_from_secret(self._count.to_bytes(32, "big"))
-        address = PeerAddress(identity.endpoint_id, contact(self._count).addresses)
+        address = PeerAddress(endpoint_id or identity.endpoint_id, contact(self._count).addresses)
         return Kademlia(
             address,
             identity.sign,

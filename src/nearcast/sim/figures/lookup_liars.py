@@ -52,9 +52,16 @@ class Conspiracy:
     invented: Crowd = field(default_factory=Crowd)
     sieges: list[bytes] = field(default_factory=list)
 
-    def invent(self, address: Callable[[bytes], PeerAddress], besieged: Iterable[bytes], nodes: int, each: int) -> None:
+    def invent(
+        self,
+        address: Callable[[bytes], PeerAddress],
+        besieged: Iterable[bytes],
+        nodes: int,
+        each: int,
+        invented: int = INVENTED,
+    ) -> None:
         """Make up nodes that do not exist, and, for each besieged key, so many ids that beat all honest ones."""
-        self.invented = Crowd(address(self.rng.randbytes(32)) for _ in range(INVENTED))
+        self.invented = Crowd(address(self.rng.randbytes(32)) for _ in range(invented))
         missing = {key_number(key): each for key in besieged}
         bits = KEY_BITS - nodes.bit_length() - 1  # closer than the closest of twice as many nodes
         prefixes = {key >> bits: key for key in missing}
