@@ -60,7 +60,7 @@ class Core:
         self.store = RecordStore(settings, rng)
         self.requests = Requests(settings.patience_s, settings.timeout_s)
         self._out: list[Effect] = []
-        self._armed_s: float | None = None
+        self._is_armed = False
 
     def send(self, to: PeerAddress, message: Any) -> None:
         self._out.append(Send(to, message))
@@ -92,14 +92,15 @@ class Core:
 
     def timer_rang(self) -> None:
         """The timer of requests: it must be armed anew."""
-        self._armed_s = None
+        self._is_armed = False
 
     def effects(self, now_s: float) -> list[Effect]:
         """Everything that happened since the last call; the timer of requests is armed if it has to be."""
-        due_s = self.requests.next_due_s()
-        if due_s is not None and (self._armed_s is None or due_s < self._armed_s):
-            self._armed_s = due_s
-            self.arm(max(due_s - now_s, 0.0) + TIMER_SLACK_S, REQUESTS)
+        if not self._is_armed:  # else it rings before anything newer is due: all requests have the same patience
+            due_s = self.requests.next_due_s()
+            if due_s is not None:
+                self._is_armed = True
+                self.arm(max(due_s - now_s, 0.0) + TIMER_SLACK_S, REQUESTS)
         out, self._out = self._out, []
         return out
 

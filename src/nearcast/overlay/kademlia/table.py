@@ -189,9 +189,9 @@ class Table:
             return "refused"  # not even a spare: a network that fills a bucket would fill its spares as well
         if bucket is None or self._would_be_sibling(distance):
             return "free"
-        if self._is_part_full(bucket.values(), distance):
-            return "refused"
-        return "free" if len(bucket) < self._settings.bucket_contacts_max else "full"
+        if len(bucket) >= self._settings.bucket_contacts_max:
+            return "full"
+        return "refused" if self._is_part_full(bucket.values(), distance) else "free"
 
     def _is_part_full(self, contacts: Iterable[Contact], distance: int) -> bool:
         """Whether as many of these contacts as may be are in the same part of a bucket as `distance`."""
