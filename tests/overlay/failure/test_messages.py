@@ -106,7 +106,7 @@ SUSPECT = [1, bytes(32), 0, bytes(32)]
         {"t": "e", "i": 0, "b": b"\x40", "w": False},
         {"t": "e", "i": 0, "b": b"\x01\x01", "w": False},
         {"t": "h", "h": [[[bytes(32), []], 0, 0]]},
-        {"t": "h", "h": [[[bytes(32), []], 0]] * 2049},
+        {"t": "h", "h": [[[bytes(32), []], 0]] * 1025},
     ],
 )
 def test_what_is_out_of_bounds_is_refused(value: Any) -> None:

@@ -15,9 +15,10 @@ from nearcast.overlay.failure.heartbeat_analysis import (
     fail_after_intervals_about,
     interval_s,
 )
-from nearcast.overlay.failure.messages import HEARTBEAT_MAX, Heartbeats
+from nearcast.overlay.failure.messages import HEARTBEAT_MAX, Heartbeats, fields, parse
 from nearcast.overlay.failure.van_renesse import BEAT, HEARTBEAT_STEP_MAX, HeartbeatSettings, VanRenesse
 from nearcast.transport.base import PeerAddress
+from nearcast.wire import encode_message
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,18 @@ def test_counters_made_up_are_not_believed_and_ones_own_is_passed() -> None:
     assert entries == {person(1): 12, person(2): HEARTBEAT_STEP_MAX}
     member.on_message(person(3), Heartbeats(tuple((person(number), 0) for number in range(10, 30))), 4.0)
     assert len(member.members()) == 3
+
+
+def test_a_list_that_is_too_long_is_told_in_parts() -> None:
+    member = VanRenesse(person(1), rng(), HeartbeatSettings(fail_s=1e9))
+    member.know([PeerAddress(number.to_bytes(32, "big"), ("192.0.2.1:4433",)) for number in range(3000)], 0.0)
+    told: set[bytes] = set()
+    for beat in range(40):
+        message = sent(member.on_timer(BEAT, float(beat)))[0].message
+        assert len(encode_message(fields(message))) <= 61 << 10
+        assert parse(fields(message)) == message
+        told |= {contact.endpoint_id for contact, _ in message.entries}
+    assert len(told) == 3001
 
 
 def test_a_detector_is_chosen_by_name() -> None:

@@ -163,6 +163,8 @@ class Beliefs:
         """Suspicions whose time is over become deaths."""
         if now_s + EPSILON_S < self._sweep_s:
             return  # an older timer: suspicions have ended since, or a sooner one has swept
+        if now_s - self._sweep_s > self._settings.stall_s:
+            self.delay(now_s - self._sweep_s)
         self._sweep_s = float("inf")
         next_s = float("inf")
         for endpoint_id, suspicion in list(self.suspicions.items()):
@@ -177,9 +179,9 @@ class Beliefs:
             self._arm(next_s, now_s, effects)
 
     def delay(self, by_s: float) -> None:
-        """We stood still: nobody could contradict meanwhile."""
+        """We stood still, and nobody could contradict. Reading what has piled up is given half the short time."""
         for suspicion in self.suspicions.values():
-            suspicion.since_s += by_s
+            suspicion.since_s += by_s + suspicion.min_s / 2
 
     def contradict(self, incarnation: int) -> None:
         """Say that we are alive, at an incarnation above this one."""

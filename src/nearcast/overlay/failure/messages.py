@@ -32,7 +32,7 @@ RUMOURS_MAX = 256  # in one message
 RUMOURS_BYTES_MAX = 64 << 10  # all rumours of one message; a piece of a table that we send has 16 KiB at most
 BUCKETS = 64  # a table is compared in 64 parts, by the first six bits of the ids
 DIGEST_BYTES = 8
-HEARTBEATS_MAX = 2048  # entries of one list; guess: with short contacts they fit one frame
+HEARTBEATS_MAX = 1024  # entries of one list; with one IPv4 address each they are about the 60 KiB that we send
 HEARTBEAT_MAX = 1 << 53
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 NACK_SHARE = 0.8  # of the timeout, after which whoever pings for another says that it has no answer (memberlist)
 ERRANDS_MAX = 64  # pings for others under way; guess: ten times what a group of 5,000 with 5 % loss asks of one
-STALL_SHARE = 0.5  # of the timeout: a timer that rings later than this shows that we stood still; guess
 PROBE = "probe"  # the timer of the next probe
 
 
@@ -90,7 +89,7 @@ class Prober:
     def tick(self, now_s: float, effects: list[Effect]) -> None:
         """An interval is over: judge the probe of the last one, begin the next."""
         late_s = now_s - self._due_s
-        if self._settings.has_stall_guard and late_s > self._settings.probe_timeout_s * STALL_SHARE:
+        if late_s > self._settings.stall_s:
             self._beliefs.delay(late_s)
             self._beliefs.health.change(+1)
         else:

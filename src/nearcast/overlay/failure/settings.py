@@ -1,10 +1,11 @@
 """The numbers of SWIM and Lifeguard, as presets: what was published, and what a node here uses."""
 
 from dataclasses import dataclass, replace
-from math import log10
+from math import inf, log10
 
 from nearcast.overlay.failure.suspicion import spread_s
 
+STALL_SHARE = 0.5  # of the probe's timeout; guess: less than that, and its answers still come in time
 MEMBERS_MAX = 1024  # of a node's group by default; guess: a region's nodes, some 100 KiB
 
 
@@ -36,6 +37,11 @@ class SwimSettings:
     rumours_bytes_max: int = 1000  # in one message; with the rest it fits a QUIC packet of 1,200 bytes
     tombstones_max: int = 1024  # members remembered as dead; guess
     tombstone_s: float = 3600.0  # and for how long; guess, serf: 24 h
+
+    @property
+    def stall_s(self) -> float:
+        """A timer that rings later than this shows that we stood still."""
+        return self.probe_timeout_s * STALL_SHARE if self.has_stall_guard else inf
 
     def suspicion_min_s(self, group_size: int) -> float:
         """What a suspected member has at least, in a group of this size, for contradicting."""

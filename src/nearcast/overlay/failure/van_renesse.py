@@ -19,7 +19,7 @@ Invariants: a counter known here only grows, by at most HEARTBEAT_STEP_MAX at on
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from nearcast.overlay.failure.events import MemberAlive, MemberDead
@@ -32,6 +32,8 @@ from nearcast.transport.base import PeerAddress
 if TYPE_CHECKING:
     import random
 
+LIST_BYTES_MAX = 60 << 10  # of one list; a message of the overlay has at most 64 KiB (codec.py)
+MEMBERS_MAX = 8192  # known at most; guess
 HEARTBEAT_STEP_MAX = 1 << 16  # more at once is a lie; guess: a counter per second for 18 hours unheard
 BEAT = "beat"
 SEEDS_MAX = 16
@@ -48,16 +50,17 @@ class HeartbeatSettings:
     mistake: float = 1e-9  # the paper's smallest P_mistake
     arrival: float = 0.95  # of messages; guess: 5 % are lost
     cleanup_multiplier: float = 2.0  # T_cleanup = 2 T_fail: the chance of a return is then at most P_mistake
-    members_max: int = HEARTBEATS_MAX
+    members_max: int = MEMBERS_MAX
 
 
 class _Entry:
     """What is known of one member."""
 
-    __slots__ = ("contact", "heartbeat", "is_failed", "risen_s")
+    __slots__ = ("contact", "heartbeat", "is_failed", "risen_s", "size_bytes")
 
     def __init__(self, contact: PeerAddress, heartbeat: int, risen_s: float) -> None:
         self.contact = contact
+        self.size_bytes = _entry_bytes(contact)
         self.heartbeat = heartbeat
         self.risen_s = risen_s  # when the counter last grew, by our clock
         self.is_failed = False
@@ -121,7 +124,8 @@ class VanRenesse:
             elif entry.heartbeat < heartbeat <= entry.heartbeat + HEARTBEAT_STEP_MAX:
                 entry.heartbeat = heartbeat
                 entry.risen_s = now_s
-                entry.contact = contact
+                if contact is not entry.contact:
+                    entry.contact, entry.size_bytes = contact, _entry_bytes(contact)
                 if entry.is_failed:
                     entry.is_failed = False
                     effects.append(Tell(MemberAlive(contact, heartbeat)))
@@ -197,8 +201,16 @@ class VanRenesse:
             del self._entries[endpoint_id]
 
     def _list(self, living: list[_Entry]) -> Heartbeats:
-        others = ((entry.contact, entry.heartbeat) for entry in islice(living, HEARTBEATS_MAX - 1))
-        return Heartbeats(((self._own, self._heartbeat), *others))
+        """All of it, or as much as fits one message, beginning at a random place."""
+        first = int(self._rng.random() * len(living))
+        size_bytes = _entry_bytes(self._own)
+        entries = [(self._own, self._heartbeat)]
+        for entry in islice(chain(living[first:], living[:first]), HEARTBEATS_MAX - 1):
+            size_bytes += entry.size_bytes
+            if size_bytes > LIST_BYTES_MAX:
+                break
+            entries.append((entry.contact, entry.heartbeat))
+        return Heartbeats(tuple(entries))
 
     def _meet(self, contact: PeerAddress, heartbeat: int, now_s: float, effects: list[Effect]) -> None:
         """Somebody that is not in our list: new, or ourselves."""
@@ -222,3 +234,8 @@ class VanRenesse:
         if settings.bytes_per_s:
             return interval_s(len(self._entries) + 1, settings.bytes_per_s, settings.entry_bytes)
         return settings.interval_s
+
+
+def _entry_bytes(contact: PeerAddress) -> int:
+    """At most, encoded: the id 34, the counter 9, lists 4, texts."""
+    return 50 + sum(len(text) + 2 for text in contact.addresses) + len(contact.relay_url or "")
