@@ -121,3 +121,9 @@ def misfit(own: Point, references: list[Reference]) -> float:
     """The median relative error over the references: half of them may lie before it says anything."""
     errors = sorted([relative_error(own, reference.point, reference.rtt_s) for reference in references])
     return errors[(len(errors) - 1) // 2]
+
+
+def amid(references: list[Reference]) -> tuple[float, ...]:
+    """The median in each dimension: fewer than half of them, wherever they say they are, cannot carry it away."""
+    columns = zip(*[reference.point.vector for reference in references], strict=True)
+    return tuple([sorted(column)[len(column) // 2] for column in columns])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nearcast.overlay.coordinates.coordinate import ERROR_MAX, RTT_S_MIN, Point, distance_s, origin
-from nearcast.overlay.coordinates.fit import Loss, Reference, misfit, settle
+from nearcast.overlay.coordinates.fit import Loss, Reference, amid, misfit, settle
 from nearcast.overlay.coordinates.guard import Guard
 from nearcast.overlay.coordinates.vivaldi import bounded
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 REACH_S = 0.5  # the furthest that one fit carries somebody who knows nothing: twice around most of the planet
 REACH_S_MIN = 0.01  # guess: what somebody perfectly sure may still move, so that nobody is stuck for ever
 RESISTANCE = 4.0  # the whole way, unless three times as sure as the references; measured: 2 is slower in a flash crowd
+LOST = 0.3  # a median misfit above it is no place to stay; guess, five times that of a settled network
 SAMPLES_LEAST = 2  # per fit of a newcomer
 SQUARES = Loss(exponent=2.0, robust=0.0)  # PCoord's
 
@@ -80,13 +81,29 @@ class Batches:
         """Move towards the best place among the references, as far as confidence in them and in it allows."""
         settings, own = self._settings, self.point
         references = list(self._references.values())
-        best = settle(own, references, settings.loss, settings.rounds, self._height_s_min, self._rng)
-        before, after = misfit(own, references), misfit(best, references)
+        best, after = self._best(own, references)
+        before = misfit(own, references)
         others = sum([reference.error for reference in references]) / len(references)
         step = min(1.0, RESISTANCE * own.error / (own.error + others)) if own.error + others > 0.0 else 1.0
         if after > before:
             step *= before / after
         self.point = _between(own, best, step, settings.gain_error, min(ERROR_MAX, after))
+
+    def _best(self, own: Point, references: list[Reference]) -> tuple[Point, float]:
+        """The best place found from where we are; if it is no good, also from amid the references.
+
+        Late answers alone can hold a newcomer out where nobody is: there they fit, and all others pull in vain.
+        """
+        settings, height_s_min = self._settings, self._height_s_min
+        best = settle(own, references, settings.loss, settings.rounds, height_s_min, self._rng)
+        after = misfit(best, references)
+        if settings.is_guarded and after > LOST:
+            middle = Point(amid(references), height_s_min, own.error)
+            other = settle(middle, references, settings.loss, settings.rounds, height_s_min, self._rng)
+            misfit_there = misfit(other, references)
+            if misfit_there < after:
+                return other, misfit_there
+        return best, after
 
     def forget(self, peer: bytes) -> None:
         self._references.pop(peer, None)
