@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 PATH: Final = "/.well-known/nearcast"
 CONTACTS_MAX: Final = 8  # found this way and kept; guess: one is enough, some may be gone
 ASKED_MAX: Final = 16  # in one round; guess
-ANSWER_TIMEOUT_S: Final = 2.0  # guess: two slow round trips and a handshake
+ANSWER_TIMEOUT_S: Final = 5.0  # guess: as for a dial; nobody waits for it
 ANSWER_BYTES_MAX: Final = 4096
 ROUND_S: Final = 300.0  # as often as the registry is read again
+EMPTY_ROUND_S: Final = 2.0  # while nothing was read of it yet; guess
 
 
 class RegisteredContacts:
@@ -50,7 +51,7 @@ class RegisteredContacts:
             except NearcastError as error:
                 self._telemetry.event("registry-unread", reason=error.message)
             await self._ask(is_known, region)
-            await asyncio.sleep(ROUND_S if self._nodes.all() else ANSWER_TIMEOUT_S)
+            await asyncio.sleep(ROUND_S if self._nodes.all() else EMPTY_ROUND_S)
 
     async def _ask(self, is_known: Callable[[bytes], bool], region: str) -> None:
         nodes = [node for node in self._nodes.all() if node.active and node.urls and not is_known(node.endpoint_id)]
