@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tests.delivery.world import STALL_S, Peer, Reader, World
+from tests.payments.counts import held_count
 from tests.payments.shop import CHAIN_ID, DOMAIN, HOT, OPERATOR, TERMS, Chain, Payer
 
 from nearcast.chain.bindings.settlement import ChannelState, Settlement
@@ -167,8 +168,8 @@ def buyer(
     pot = Pot(lambda: day.left_parts(promising.today()))
     desk = Desk(promising, pot, witness, telemetry, place.spawn, lambda channel: None)
     node = NodeRecord(OPERATOR.address, HOT.address, bytes(32), 100, "eu", PRICE, (), True, 1)
-    channel = PayerChannel(
-        OwnChannel(payer.channel, payer.config, spent.signed_units(payer.channel)), node, capacity_units, desk
-    )
+    own = OwnChannel(payer.channel, payer.config, spent.signed_units(payer.channel))
+    count = place.enter(held_count(books, payer.channel))
+    channel = PayerChannel(own, node, capacity_units, desk, count)
     place.spawn(channel.run())
     return Buyer(place.reader(store or place.store(name), endpoint), payer, channel, witness, spent)

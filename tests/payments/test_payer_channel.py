@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.payments.counts import held_count
 from tests.payments.payees import BUDGET, COURT_DOMAIN, DOMAIN, HOT, PRICE, WALLET, Payee, Payers, offer_of
 
 from nearcast.chain.channels import ChannelBook
@@ -85,9 +86,10 @@ async def _bench(folder: Path) -> AsyncIterator[Bench]:
 
             pot = Pot(lambda: day.left_parts(promising.today()))
             desk = Desk(promising, pot, NoWitness(), Telemetry(), spawn, lambda channel: None)
-            channel = PayerChannel(own, payee.record, CAPACITY, desk)
-            spawn(channel.run())
-            yield Bench(channel, payee, world, spent, day)
+            with held_count(folder, own.channel_id) as count:
+                channel = PayerChannel(own, payee.record, CAPACITY, desk, count)
+                spawn(channel.run())
+                yield Bench(channel, payee, world, spent, day)
             for task in running:
                 task.cancel()
 

@@ -1,7 +1,8 @@
 """One process at a time signs for a channel.
 
 Two that did would each promise what the other had promised already, and only the higher of both would be worth
-anything. The lock is the kernel's and dies with its process, however that dies.
+anything. The lock is the kernel's and dies with its process, however that dies. In its file every holder leaves behind
+for the next one how much it had verified.
 """
 
 import fcntl
@@ -11,12 +12,14 @@ from typing import Self
 
 from nearcast.errors import StoreError
 from nearcast.payments.lock_file import open_lock_file
+from nearcast.payments.verified_count import VerifiedCount
 
 
 class ChannelLock:
     """A channel that is ours to sign for until `release`."""
 
     def __init__(self, descriptor: int) -> None:
+        self.count = VerifiedCount(descriptor)
         self._descriptor: int | None = descriptor
 
     @classmethod

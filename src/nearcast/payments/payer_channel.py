@@ -23,7 +23,8 @@ from nearcast.payments.messages import Hello, Welcome, proof_of
 from nearcast.payments.pace import signing_delay_s
 from nearcast.payments.pay_stream import PayStream
 from nearcast.payments.promising import Promising
-from nearcast.payments.spent import Line, Signing, split_parts
+from nearcast.payments.spent import UNKNOWN_ROOT, Line, Signing, split_parts
+from nearcast.payments.verified_count import VerifiedCount
 from nearcast.tasks import Pulse, in_thread
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection
@@ -51,8 +52,13 @@ class Desk:
 class PayerChannel:
     """A channel to `node`. `run` is its task; everything else may be called from any task of the loop."""
 
-    def __init__(self, own: OwnChannel, node: NodeRecord, capacity_units: int, desk: Desk) -> None:
-        """`own.signed_units`: the highest promise that either book knows. `capacity_units`: the balance on chain."""
+    def __init__(
+        self, own: OwnChannel, node: NodeRecord, capacity_units: int, desk: Desk, count: VerifiedCount
+    ) -> None:
+        """`own.signed_units`: the highest promise that either book knows. `capacity_units`: the balance on chain.
+
+        `count`: what the process before this one had verified; what of it nobody signed for is signed for now.
+        """
         self.channel_id = own.channel_id
         self.config = own.config
         self.node = node
@@ -75,6 +81,15 @@ class PayerChannel:
         self._is_dozing = False  # the task waits for a pause, and looks again by itself
         self._capped_on: str | None = None  # a day whose cap the ledger refused to pass
         self._failure: NearcastError | None = None
+        self._count = count
+        self._take_over()
+
+    def _take_over(self) -> None:
+        unsigned_parts = min(self._count.read(), self.account.capacity_units << PART_BITS) - self.account.verified_parts
+        if unsigned_parts > 0:
+            self.account.verified_parts += unsigned_parts
+            self._promising.day.unsigned_parts += unsigned_parts
+            self._lines.append(Line(UNKNOWN_ROOT, 0, unsigned_parts))
 
     def paying(self, root: Cid, max_price_units_per_gib: int, allowance: Allowance) -> ChannelPaying:
         """Pay for one download from this node. `allowance`: of the whole fetch, which may ask other nodes as well."""
@@ -110,6 +125,7 @@ class PayerChannel:
     def verify(self, root: str, size_bytes: int, price_units_per_gib: int) -> None:
         """So many bytes of an object arrived and are right; they are paid for."""
         self.account.verify(size_bytes, price_units_per_gib)
+        self._count.note(self.account.verified_parts)
         parts = parts_of(size_bytes, price_units_per_gib)
         self._promising.day.unsigned_parts += parts
         if self._lines and self._lines[-1].root == root:
@@ -129,6 +145,7 @@ class PayerChannel:
     def distrust(self, reason: str) -> None:
         """The node lied: no voucher is signed or sent from now on."""
         if self._failure is None:
+            self._count.note(self.account.signed_units << PART_BITS)  # nor by the process after this one
             self._fail(RefusedError(f"the node lied and is not paid any more: {reason}"))
             self._desk.telemetry.event("payee_distrusted", operator=self.node.operator, reason=reason)
 

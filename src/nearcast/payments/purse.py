@@ -211,7 +211,7 @@ class Purse:
 
     async def _from_book(self, terms: Terms, node: NodeRecord, needed_units: int) -> PayerChannel | None:
         """The first with enough, else the one with most, of those that no other process signs for."""
-        best: tuple[int, OwnChannel, int, ExitStack] | None = None
+        best: tuple[int, OwnChannel, int, ChannelLock, ExitStack] | None = None
         with ExitStack() as unused:
             for own in await in_thread(self._opening.of_payee, terms):
                 lock = None if own.channel_id in self._channels else ChannelLock.take(self._locks, own.channel_id)
@@ -223,14 +223,14 @@ class Purse:
                 capacity_units = await self._capacity(remembered, terms)
                 left_units = capacity_units - remembered.signed_units
                 if capacity_units > 0 and (best is None or left_units > best[0]):
-                    best = left_units, remembered, capacity_units, held
+                    best = left_units, remembered, capacity_units, lock, held
                 if left_units >= needed_units:
                     break
             if best is None:
                 return None
-            _, own, capacity_units, held = best
+            _, own, capacity_units, lock, held = best
             self._held.push(held.pop_all())
-        return self._start(own, node, capacity_units)
+        return self._start(own, node, capacity_units, lock)
 
     async def _capacity(self, own: OwnChannel, terms: Terms) -> int:
         """The channel's balance; 0 when it must not be used."""
@@ -250,10 +250,10 @@ class Purse:
         self._held.callback(lock.release)
         state = await self._opening.fill(own, terms, expected_units, opens=True)
         self._looked_at_s[own.channel_id] = self._clock.monotonic_s()
-        return self._start(own, node, state.balance_units)
+        return self._start(own, node, state.balance_units, lock)
 
-    def _start(self, own: OwnChannel, node: NodeRecord, capacity_units: int) -> PayerChannel:
-        channel = PayerChannel(own, node, capacity_units, self._desk)
+    def _start(self, own: OwnChannel, node: NodeRecord, capacity_units: int, lock: ChannelLock) -> PayerChannel:
+        channel = PayerChannel(own, node, capacity_units, self._desk, lock.count)
         self._channels[own.channel_id] = channel
         self._spawn(channel.run())
         return channel
