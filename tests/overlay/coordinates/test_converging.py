@@ -13,7 +13,7 @@ from nearcast.sim.figures.coordinate_lies import LIES
 
 HOSTS = 40
 LIARS = 8  # a fifth
-ROUNDS = 200
+ROUNDS = 300
 
 
 @lru_cache
