@@ -51,6 +51,7 @@ class Pump:
         self.is_encoding = is_encoding
         self.is_ordered = is_ordered
         self.intercept: Callable[[bytes, bytes, Any], bool] | None = None  # True: the message is swallowed
+        self.partition: Callable[[bytes, bytes], bool] | None = None  # True: they cannot reach each other
         self._heap: list[tuple[float, int, bytes, str, Any]] = []
         self._number = 0
         self._last_s: dict[tuple[bytes, bytes], float] = {}
@@ -145,6 +146,9 @@ class Pump:
             self.sent_bytes[name] += len(frame)
             message = parse(decode_message(frame[4:]))
         if self.intercept is not None and self.intercept(sender, to, message):
+            return
+        if self.partition is not None and self.partition(sender, to):
+            self._push(self.now_s + DIAL_FAILED_S, sender, "unreachable", to)
             return
         pair = (sender, to)
         latency_s = self._latency_s.get(pair)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.overlay.gossip.pump import Pump
 
 from nearcast.overlay.gossip.events import Isolated
+from nearcast.overlay.gossip.lost import LOST_MAX, TRIES_MAX, Lost
 from nearcast.overlay.gossip.messages import Walk
 from nearcast.overlay.gossip.passive_view import PassiveView
 from nearcast.overlay.gossip.settings import MembershipSettings
@@ -122,6 +123,35 @@ def test_the_survivors_stay_together(share: float) -> None:
     pump.run(60)
     assert components(pump) == 1
     assert one_ended(pump) == []
+
+
+def test_the_sides_of_a_partition_find_each_other() -> None:
+    pump = Pump(12)
+    ids = pump.grow(60)
+    pump.run(60)
+    left = set(ids[::2])
+    pump.partition = lambda one, other: (one in left) != (other in left)
+    pump.run(600)
+    assert components(pump) == 2
+    assert not [other for own in left for other in views_of(pump)[own] if other not in left], "each side is by itself"
+    pump.partition = None
+    pump.run(400)
+    assert components(pump) == 1
+    assert one_ended(pump) == []
+
+
+def test_a_single_loss_is_not_followed_up() -> None:
+    lost = Lost()
+    lost.note(PeerAddress(b"a" * 32), 0.0)
+    lost.note(PeerAddress(b"b" * 32), 200.0)
+    assert len(lost) == 0
+    for number in range(100):
+        lost.note(PeerAddress(bytes([number]) * 32), 300.0)
+    assert len(lost) <= LOST_MAX
+    assert lost.next(301.0) is None, "a pause comes first"
+    asked = [lost.next(300.0 + 60.0 * minute) for minute in range(1, 600)]
+    assert 0 < len([peer for peer in asked if peer is not None]) <= LOST_MAX * TRIES_MAX
+    assert len(lost) == 0
 
 
 def test_who_leaves_is_replaced_at_once() -> None:

@@ -12,6 +12,7 @@ Beyond the paper:
 - A refusal names others to ask, so a seed that everybody knows sends a crowd on instead of drowning in it.
 - The oldest neighbours are not replaced, replacements are rationed, and the passive view has a place for each source
   (passive_view.py): whoever invents peers displaces some young links and its own inventions.
+- Neighbours that vanish together are asked again later (lost.py): the two sides of a partition find each other.
 - Clients listen: a node pushes to them, and they take no place in any view.
 
 Goals: the overlay stays connected when half of it, or four fifths, fail at once; constant state; constant traffic.
@@ -21,11 +22,13 @@ neighbour exactly when A is B's.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from nearcast.overlay.gossip.allowance import Allowance
 from nearcast.overlay.gossip.candidates import Candidates
 from nearcast.overlay.gossip.events import AnswerDue, Isolated, RepairDue, ShuffleDue
+from nearcast.overlay.gossip.links import Links
+from nearcast.overlay.gossip.lost import Lost
 from nearcast.overlay.gossip.messages import CONTACTS_MAX, Answer, Ask, Join, Listen, Part, Walk
 from nearcast.overlay.gossip.passive_view import PassiveView
 from nearcast.overlay.gossip.settings import MembershipSettings
@@ -39,17 +42,6 @@ SEED_SOURCE = b""  # those that we were started with: no peer's word
 TIMER_SLACK_S = 0.001  # a timer may ring a rounding error early
 
 
-class Links(Protocol):
-    """Who has to know of neighbours that come and go: the tree."""
-
-    def link_up(self, peer: PeerAddress, *, is_listener: bool, is_new: bool, now_s: float, out: list[Effect]) -> None:
-        """`is_new`: it has just come and knows nothing."""
-
-    def link_down(self, endpoint_id: bytes, now_s: float, out: list[Effect]) -> None: ...
-
-    def is_shunned(self, endpoint_id: bytes, now_s: float) -> bool: ...
-
-
 class Membership:
     """One peer's part in one topic."""
 
@@ -57,6 +49,7 @@ class Membership:
         "_asked",
         "_candidates",
         "_links",
+        "_lost",
         "_number",
         "_repair_failures",
         "_repair_s",
@@ -98,6 +91,7 @@ class Membership:
         self._asked: dict[bytes, tuple[PeerAddress, int]] = {}
         self._number = 0
         self._candidates = Candidates(self.passive, settings.refused_s, rng)
+        self._lost = Lost()
         self._repair_failures = 0
         self._repair_s: float | None = None
         self._welcomes = Allowance(settings.welcomes_per_s, settings.welcomes_burst, now_s)
@@ -120,8 +114,13 @@ class Membership:
         self.remember(self._seeds, SEED_SOURCE)
         self._repair_failures = 0
         self.repair(now_s, out)
-        if seeds and len(self.active) >= self.links_max and self._may_ask(seeds[0].endpoint_id, now_s):
-            self._ask(seeds[0], self._question(is_lost=True), now_s, out)
+        if seeds and len(self.active) >= self.links_max:
+            self._invite(seeds[0], now_s, out)
+
+    def look_for_lost(self, now_s: float, out: list[Effect]) -> None:
+        """Now and then: is one of those back who vanished together?"""
+        if (peer := self._lost.next(now_s)) is not None:
+            self._invite(peer, now_s, out)
 
     def leave(self, now_s: float, out: list[Effect]) -> None:
         """Say goodbye: each neighbour hears of another one to take our place."""
@@ -130,8 +129,8 @@ class Membership:
             other = peers[(position + 1) % len(peers)]
             self._drop(peer, () if other is peer else (other,), now_s, out)
         for listener in list(self.listeners.values()):
-            self._send(listener, Part(self._topic, self._sample()), out)
-            self._forget_listener(listener.endpoint_id, now_s, out)
+            out.append(Send(listener, Part(self._topic, self._sample())))
+            self._remove(listener.endpoint_id, now_s, out)
 
     # Joining and being joined.
 
@@ -139,14 +138,14 @@ class Membership:
         """A newcomer: taken in, and sent on walks by our neighbours; or sent on to others when too many come."""
         newcomer = message.contact
         if self.is_client or newcomer.endpoint_id != sender.endpoint_id:
-            self._send(sender, Answer(self._topic, False), out)
+            out.append(Send(sender, Answer(self._topic, False)))
             return
         others = self._sample(but=sender.endpoint_id)
         is_welcome = self._welcomes.take(1.0, now_s)
         if newcomer.endpoint_id not in self.active and not self._make_room(newcomer, is_welcome, now_s, out):
-            self._send(newcomer, Answer(self._topic, False, others), out)
+            out.append(Send(newcomer, Answer(self._topic, False, others)))
             return
-        self._send(newcomer, Answer(self._topic, True, others), out)
+        out.append(Send(newcomer, Answer(self._topic, True, others)))
         self._add(newcomer, now_s, out, is_new=True)
         if is_welcome:
             walk = Walk(self._topic, newcomer, self.settings.walk_hops)
@@ -171,23 +170,23 @@ class Membership:
         """Somebody wants to be our neighbour."""
         peer = message.contact
         if self.is_client or peer.endpoint_id != sender.endpoint_id:
-            self._send(sender, Answer(self._topic, False), out)
+            out.append(Send(sender, Answer(self._topic, False)))
             return
         has_crossed = self._asked.pop(peer.endpoint_id, None) is not None  # we asked it, too: no need for more words
         is_in = peer.endpoint_id in self.active
         is_welcome = message.is_urgent and not has_crossed and not is_in and self._welcomes.take(1.0, now_s)
         if is_in or self._make_room(peer, is_welcome, now_s, out):
-            self._send(peer, Answer(self._topic, True), out)
+            out.append(Send(peer, Answer(self._topic, True)))
             self._add(peer, now_s, out)
         else:
-            self._send(peer, Answer(self._topic, False, self._sample(but=peer.endpoint_id)), out)
+            out.append(Send(peer, Answer(self._topic, False, self._sample(but=peer.endpoint_id))))
 
     def on_listen(self, sender: PeerAddress, now_s: float, out: list[Effect]) -> None:
         """A client wants to hear what is said here, or is there already and asks for others to know."""
         is_in = sender.endpoint_id in self.listeners
         has_room = len(self.listeners) < self.settings.listeners_max and sender.endpoint_id not in self.active
         is_accepted = not self.is_client and (is_in or has_room)
-        self._send(sender, Answer(self._topic, is_accepted, self._sample()), out)
+        out.append(Send(sender, Answer(self._topic, is_accepted, self._sample())))
         if is_accepted and not is_in:
             self.listeners[sender.endpoint_id] = sender
             self._links.link_up(sender, is_listener=True, is_new=True, now_s=now_s, out=out)
@@ -204,7 +203,7 @@ class Membership:
             return
         if asked is None:
             if message.is_accepted:  # too late: we have given it up
-                self._send(sender, Part(self._topic), out)
+                out.append(Send(sender, Part(self._topic)))
             return
         peer = asked[0]
         if not message.is_accepted:
@@ -214,7 +213,7 @@ class Membership:
         elif self._make_room(peer, len(self.active) < self.links_max or self._welcomes.take(1.0, now_s), now_s, out):
             self._accepted(peer, now_s, out)
         else:
-            self._send(peer, Part(self._topic), out)
+            out.append(Send(peer, Part(self._topic)))
 
     def on_answer_due(self, timer: AnswerDue, now_s: float, out: list[Effect]) -> None:
         """Whoever has not answered by now is not worth asking again."""
@@ -229,7 +228,7 @@ class Membership:
     def on_part(self, sender: PeerAddress, message: Part, now_s: float, out: list[Effect]) -> None:
         """A neighbour goes, and may say who takes its place."""
         if sender.endpoint_id in self.listeners:
-            self._forget_listener(sender.endpoint_id, now_s, out)
+            self._remove(sender.endpoint_id, now_s, out)
         if sender.endpoint_id not in self.active:
             return
         peer = self.active[sender.endpoint_id]
@@ -245,8 +244,9 @@ class Membership:
         was_asked = self._asked.pop(endpoint_id, None) is not None
         self.passive.discard(endpoint_id)
         if endpoint_id in self.listeners:
-            self._forget_listener(endpoint_id, now_s, out)
+            self._remove(endpoint_id, now_s, out)
         if endpoint_id in self.active:
+            self._lost.note(self.active[endpoint_id], now_s)
             self._remove(endpoint_id, now_s, out)
             self._repair_failures = 0
             self.repair(now_s, out)
@@ -258,10 +258,10 @@ class Membership:
         self.passive.discard(endpoint_id)
         self._asked.pop(endpoint_id, None)
         if endpoint_id in self.listeners:
-            self._send(self.listeners[endpoint_id], Part(self._topic), out)
-            self._forget_listener(endpoint_id, now_s, out)
+            out.append(Send(self.listeners[endpoint_id], Part(self._topic)))
+            self._remove(endpoint_id, now_s, out)
         if endpoint_id in self.active:
-            self._send(self.active[endpoint_id], Part(self._topic), out)
+            out.append(Send(self.active[endpoint_id], Part(self._topic)))
             self._remove(endpoint_id, now_s, out)
             self.repair(now_s, out)
 
@@ -270,7 +270,7 @@ class Membership:
         if sender.endpoint_id in self._asked:
             self.on_answer(sender, Answer(self._topic, True), now_s, out)
         else:
-            self._send(sender, Part(self._topic), out)
+            out.append(Send(sender, Part(self._topic)))
 
     # Repair.
 
@@ -311,11 +311,17 @@ class Membership:
 
     # Details.
 
-    def _question(self, *, is_lost: bool = False) -> Join | Ask | Listen:
+    def _question(self) -> Join | Ask | Listen:
         if self.is_client:
             return Listen(self._topic)
-        question = Ask(self._topic, self.own, is_urgent=is_lost or not self.active)
-        return question if self.has_joined else Join(self._topic, self.own)
+        if not self.has_joined:
+            return Join(self._topic, self.own)
+        return Ask(self._topic, self.own, is_urgent=not self.active)
+
+    def _invite(self, peer: PeerAddress, now_s: float, out: list[Effect]) -> None:
+        """Ask for a link although we may have enough: it may be of a part that lost sight of ours."""
+        if not self.is_client and self._may_ask(peer.endpoint_id, now_s) and self._is_new(peer.endpoint_id):
+            self._ask(peer, Ask(self._topic, self.own, is_urgent=True), now_s, out)
 
     def _may_ask(self, endpoint_id: bytes, now_s: float) -> bool:
         is_known = endpoint_id in self.active or endpoint_id in self._asked
@@ -326,7 +332,7 @@ class Membership:
             return
         self._number += 1
         self._asked[peer.endpoint_id] = (peer, self._number)
-        self._send(peer, question, out)
+        out.append(Send(peer, question))
         out.append(Arm(self.settings.answer_timeout_s, AnswerDue(self._topic, peer.endpoint_id, self._number)))
 
     def _accepted(self, peer: PeerAddress, now_s: float, out: list[Effect]) -> None:
@@ -360,6 +366,7 @@ class Membership:
     def _add(self, peer: PeerAddress, now_s: float, out: list[Effect], *, is_new: bool = False) -> None:
         self.passive.discard(peer.endpoint_id)
         self._asked.pop(peer.endpoint_id, None)
+        self._lost.found(peer.endpoint_id)
         self.has_joined = True
         if peer.endpoint_id not in self.active:
             self.active[peer.endpoint_id] = peer
@@ -367,16 +374,12 @@ class Membership:
 
     def _drop(self, peer: PeerAddress, contacts: tuple[PeerAddress, ...], now_s: float, out: list[Effect]) -> None:
         """Part from a neighbour that has done nothing wrong."""
-        self._send(peer, Part(self._topic, contacts), out)
+        out.append(Send(peer, Part(self._topic, contacts)))
         self._remove(peer.endpoint_id, now_s, out)
         self.remember((peer,), peer.endpoint_id)
 
     def _remove(self, endpoint_id: bytes, now_s: float, out: list[Effect]) -> None:
-        del self.active[endpoint_id]
-        self._links.link_down(endpoint_id, now_s, out)
-
-    def _forget_listener(self, endpoint_id: bytes, now_s: float, out: list[Effect]) -> None:
-        del self.listeners[endpoint_id]
+        del (self.active if endpoint_id in self.active else self.listeners)[endpoint_id]
         self._links.link_down(endpoint_id, now_s, out)
 
     def remember(self, peers: Iterable[PeerAddress], source_id: bytes, gone_first: Iterable[bytes] = ()) -> None:
@@ -395,6 +398,3 @@ class Membership:
 
     def _jitter(self, delay_s: float) -> float:
         return delay_s * (0.5 + self.rng.random())
-
-    def _send(self, peer: PeerAddress, message: object, out: list[Effect]) -> None:
-        out.append(Send(peer, message))

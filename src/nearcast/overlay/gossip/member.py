@@ -214,7 +214,7 @@ class Member:
             case RepairDue():
                 self.membership.on_repair_due(now_s, out)
             case ShuffleDue():
-                self.shuffling.on_due(out)
+                self.shuffling.on_due(now_s, out)
             case AnnounceDue():
                 self._on_announce_due(now_s, out)
             case _:

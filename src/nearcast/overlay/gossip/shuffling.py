@@ -26,13 +26,14 @@ class Shuffling:
         self._nonce = b""
         self._sent: tuple[bytes, ...] = ()
 
-    def on_due(self, out: list[Effect]) -> None:
+    def on_due(self, now_s: float, out: list[Effect]) -> None:
         """Send a sample on a walk; a client asks one of those that it listens to for others instead."""
         membership = self._membership
         settings, rng = membership.settings, membership.rng
         is_thin = 2 * len(membership.passive) < settings.passive_max and not self._nonce
         period_s = settings.shuffle_first_s if is_thin else settings.shuffle_period_s
         out.append(Arm(period_s * (0.5 + rng.random()), ShuffleDue(self._topic)))
+        membership.look_for_lost(now_s, out)
         if not membership.active:
             return
         target = rng.choice(list(membership.active.values()))
