@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nearcast.sim.run import Run
 
 BODY_BYTES = 300  # an announcement's size
+SEEDS = 3  # members that a newcomer knows; it asks one after the other
 SETTLE_S = 90.0  # after the last join: shuffles fill the passive views
 QUIET_S = 12.0  # after a series: grafts and prunes are over
 PUBLISHED_CONTROL = 29_987  # per broadcast and 10,000 nodes, in the paper
@@ -72,7 +73,7 @@ class Broadcasts:
         self._simulation.observe(Delivered, self._on_delivered)
 
     def make(self) -> "Peer":
-        """A newcomer that knows one random member."""
+        """A newcomer that knows a few random members: the one that it asks first may be behind a NAT."""
         identity = self._run.identities.new()
         machine = Gossip(
             identity.address,
@@ -82,7 +83,7 @@ class Broadcasts:
             settings=self._gossip,
         )
         members = self._simulation.alive
-        seeds = [self._run.rng.choice(members).address] if members else []
+        seeds = [self._run.rng.choice(members).address for _ in range(SEEDS)] if members else []
         peer = self._simulation.add(self._run.wrap(machine), identity.address)
         self._simulation.give(peer, machine.join(seeds, peer.clock_s(self._simulation.now_s)))
         return peer
