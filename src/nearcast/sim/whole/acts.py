@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from nearcast.chain.bindings.blacklist import EVERYWHERE, Blacklist
 from nearcast.chain.deployment import DEV
-from nearcast.errors import NearcastError
+from nearcast.errors import NearcastError, UnavailableError
 from nearcast.naming.link import Link
 from nearcast.node.running import Node
 from nearcast.sim.whole.liar import LyingStore
 from nearcast.sim.whole.member import START_S_MAX, Member
 from nearcast.sim.whole.things import Thing, make_file
+from nearcast.sim.whole.watching import WHO
 
 if TYPE_CHECKING:
     from nearcast.sim.whole.world import World
@@ -296,9 +297,8 @@ class Acting:
 
     async def _reading(self, node: Node, reader: Member, link: Link, thing: Thing) -> NearcastError | None:
         """As the node's own user does: by its own name, so that what it pays is known to be its."""
-        from nearcast.sim.whole.watching import WHO
-
         WHO.set(reader.name)
+        life = reader.life
         try:
             if self._rng.random() < 0.5:
                 node.client.remember(link)
@@ -313,6 +313,10 @@ class Acting:
                     self._world.invariants.handed_over(reader.name, thing, offset, data)
         except NearcastError as error:
             return error
+        except Exception as error:
+            if reader.life is life:
+                raise
+            return UnavailableError(f"{reader.name} crashed: {error}")  # what its parts say while it falls apart
         return None
 
 

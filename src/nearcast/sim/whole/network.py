@@ -20,6 +20,7 @@ from nearcast.transport.memory_way import Way
 
 Nat = Literal["open", "cone", "symmetric"]
 IDLE_S: Final = 30.0  # quinn's default of QUIC's max_idle_timeout, which iroh leaves as it is
+ABANDONED_S: Final = 90.0  # longer than anything waits without a word (LOST_S, BRING_S)
 PACKET_BYTES: Final = 1_200  # QUIC's smallest maximum, RFC 9000 section 14
 RESEND_RTTS: Final = 9 / 8  # until a loss is noticed: kTimeThreshold of RFC 9002
 FRAME_BYTES: Final = 60  # of a packet that carries only a word: headers of IP, UDP and QUIC; guess
@@ -61,11 +62,13 @@ class _Wire(Way):
     sender: Host
     receiver: Host
     base_s: float
+    used_s: float = 0.0
 
     def send(self, arrive: Callable[[], None], size_bytes: int, after_s: float) -> float:
         if self.sender.is_off:
             return after_s
         network, loop = self.network, asyncio.get_running_loop()
+        self.used_s = loop.time()
         arrival_s = max(after_s, self._arrival_s(loop.time(), size_bytes))
 
         def here() -> None:
@@ -147,6 +150,23 @@ class WorldNetwork(MemoryNetwork):
             arrive()
 
     # What the world does.
+
+    async def end_idle_connections(self) -> None:
+        """Until cancelled: who dropped a connection without a word, as one does who doubts it, does not hold it for
+        ever. Without a stream and a word for IDLE_S it ends; with streams that nobody speaks on for ABANDONED_S as well:
+        over QUIC a stream that was dropped ends by itself, here nobody notices."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(IDLE_S / 2)
+            for endpoint in self.endpoints():
+                for connection in endpoint.connections:
+                    ends = (connection, connection.peer)
+                    ways = [end.way for end in ends]
+                    quiet_s = min(loop.time() - way.used_s for way in ways if isinstance(way, _Wire))
+                    has_streams = any(end.load()[0] for end in ends)
+                    if quiet_s >= (ABANDONED_S if has_streams else IDLE_S):
+                        for end in ends:
+                            end.lose(f"nothing was heard for {IDLE_S:g} s")
 
     def cut_off(self, endpoint: MemoryEndpoint) -> None:
         """Its machine crashed, without a word; who was connected to it hears nothing any more."""

@@ -25,9 +25,9 @@ from nearcast.sim.whole.chain import WorldChain
 from nearcast.sim.whole.disk import Disk
 from nearcast.sim.whole.ending import Ending
 from nearcast.sim.whole.ground import UNIX_START_S, Ground
-from nearcast.sim.whole.invariants import Invariants
+from nearcast.sim.whole.invariants import BrokenError, Invariants
 from nearcast.sim.whole.loop import VirtualLoop, run_virtually
-from nearcast.sim.whole.member import Member
+from nearcast.sim.whole.member import Member, MemberError
 from nearcast.sim.whole.network import Conditions, WorldNetwork
 from nearcast.sim.whole.peopling import Peopling, wallets
 from nearcast.sim.whole.sealing import Seal, collect, sealed
@@ -76,7 +76,8 @@ class World:
         members = Peopling(self.ground, self.wishes, self.rng("people")).members(owners)
         self.members = {member.name: member for member in members}
         self.invariants.attend(self.members)
-        endless = (self.ground.chain.mine_for_ever(), watch_money(self.ground.chain, members))
+        chain, network = self.ground.chain, self.ground.network
+        endless = (chain.mine_for_ever(), watch_money(chain, members), network.end_idle_connections())
         running = [self.ground.group.create_task(each) for each in endless]
         acting = Acting(self)
         await acting.begin()
@@ -108,9 +109,7 @@ def run_world(
             outcome = run_virtually(
                 lambda loop: _run(loop, wishes, seed, seal, story, root, on_progress), random.Random(f"{seed}/work")
             )
-    except BaseExceptionGroup as group:
-        raise _failed(group, wishes, seed, story) from group
-    except (NearcastError, AssertionError) as error:
+    except Exception as error:
         raise _failed(error, wishes, seed, story) from error
     assert isinstance(outcome, Outcome)
     return outcome
@@ -182,10 +181,23 @@ def _folder() -> Iterator[Path]:
 
 
 def _failed(error: BaseException, wishes: Wishes, seed: int, story: Story) -> FailedError:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        error = min(_leaves(error), key=_weight)
     told = error.message if isinstance(error, NearcastError) else f"{type(error).__name__}: {error}"
     lines = "\n".join(story.newest)
     return FailedError(
         f"{told}\n{lines}\nseed {seed}, {wishes.nodes} nodes", fix=f"replay it with the same --seed {seed}"
     )
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+def _weight(error: BaseException) -> int:
+    """What broke first weighs least; tasks that could not be started in a group that ends say nothing."""
+    return 0 if isinstance(error, BrokenError | MemberError) else 2 if isinstance(error, RuntimeError) else 1
