@@ -23,7 +23,6 @@ ERROR_MAX = 1.5  # VivaldiErrorMax of Serf; also where everybody begins
 DIMENSIONS_MAX = 8  # Serf's 8; more gained nothing on the PlanetLab matrix
 CLUSTER_BYTES = 8  # of the landmark's name; a clash only compares two peers in the wrong space
 COORDINATE_BYTES_MAX = 100  # rides on every ping and announcement
-ESTIMATE_S_MIN = 0.0
 
 _VERSION = 1
 _HEAD = struct.Struct(">BB")

@@ -5,7 +5,8 @@ kind of sum is minimised by majorisation (SMACOF, de Leeuw 1977, for a single po
 would have us, on the line through us at its measured time, and we go to the weighted mean. It needs no step width and
 no derivative, and no step makes the sum worse for fixed weights.
 
-What is weighed: with `exponent` 2 and no `robust`, squared relative errors as PCoord does. With exponent 1 and
+What is weighed: with `exponent` 2 and no `robust`, squared relative errors as PCoord does (relative to the smaller of
+the two times, which is how errors are judged, not to the measured one). With exponent 1 and
 `robust` r, a reference that is off by more than r counts by its error, not by its square (iteratively reweighted, as
 Huber's loss): a fifth of wild references then bends the place a little instead of dragging it along.
 """
@@ -28,10 +29,10 @@ SMALL_S = 0.001  # a relative error below a millisecond is noise; measured: 0.2 
 class Loss:
     """How references are weighed: by 1 / (time ** exponent), by 1 / (error + error_floor) ** trust, and robustly."""
 
-    exponent: float = 1.0
-    robust: float = 0.2
+    exponent: float = 1.0  # measured on the PlanetLab matrix: 0 and 2 have a 90th percentile 20 to 80 % worse
+    robust: float = 0.2  # measured: 0.1 and 0.3 are within the spread of the seeds; 0.03 and no such bound are worse
     trust: float = 1.0
-    error_floor: float = 1.0
+    error_floor: float = 1.0  # a perfect word weighs at most 2.5 times the worst; measured: 0.05 lets liars scatter all
 
 
 @dataclass(slots=True)

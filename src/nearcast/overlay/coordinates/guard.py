@@ -3,7 +3,8 @@
 The round-trip time is ours. A liar may state any coordinate, claim to be sure of it, or answer late. In each case its
 samples keep contradicting the place that all others put us in, and that is remembered per peer: the error we
 reckon with is the larger of the stated one and the history of its surprises, which neither that nor our own error
-explains. Nobody's word is taken for better than `ERROR_MIN`, so no claim buys more than a fixed share of the force.
+explains. Nobody's word is taken for better than `ERROR_MIN`, and a fit (fit.py) lets even a perfect one weigh little
+more than others.
 """
 
 ERROR_MIN = 0.05  # guess: half of the median error of a settled network (0.06 to 0.09 on the PlanetLab matrix)

@@ -49,11 +49,11 @@ ROBUST = FitSettings(references_max=32, samples_per_fit=16, loss=Loss(), is_guar
 class Batches:
     """A `Space` (base.py)."""
 
-    def __init__(self, settings: FitSettings, rng: "random.Random", start: Point | None = None) -> None:
+    def __init__(self, settings: FitSettings, rng: "random.Random") -> None:
         self._settings = settings
         self._rng = rng
         self._height_s_min = RTT_S_MIN if settings.has_height else 0.0
-        self.point: Point = origin(settings.dimensions, self._height_s_min) if start is None else start
+        self.point: Point = origin(settings.dimensions, self._height_s_min)
         self._references: dict[bytes, Reference] = {}
         self._samples = self._seen = 0
         self._guard = Guard() if settings.is_guarded else None

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nearcast.overlay.coordinates.coordinate import ERROR_MAX, RTT_S_MIN, Point, origin
+from nearcast.overlay.coordinates.coordinate import ERROR_MAX, RTT_S_MAX, RTT_S_MIN, Point, origin
 from nearcast.overlay.coordinates.filters import WINDOW, Adjustment
 from nearcast.overlay.coordinates.guard import Guard
 
@@ -83,7 +83,7 @@ class Springs:
             vector = tuple([x + u * force_s for x, u in zip(own.vector, direction, strict=True)])
         if self._settings.gravity_rho_s:
             vector = self._fallen(vector)
-        return bounded(vector), min(height_s, RADIUS_S_MAX)
+        return bounded(vector), min(height_s, RTT_S_MAX)
 
     def _fallen(self, vector: tuple[float, ...]) -> tuple[float, ...]:
         """Serf: a pull to the origin that grows with the square of the distance."""
@@ -98,14 +98,11 @@ class Springs:
             self._guard.forget(peer)
 
 
-RADIUS_S_MAX = 10.0  # RTT_S_MAX: further out no honest peer would parse our coordinate
-
-
 def bounded(vector: tuple[float, ...]) -> tuple[float, ...]:
-    """The vector, each number within what a peer would believe."""
-    if min(vector) >= -RADIUS_S_MAX and max(vector) <= RADIUS_S_MAX:
+    """The vector, each number within RTT_S_MAX: further out no peer would parse our coordinate."""
+    if min(vector) >= -RTT_S_MAX and max(vector) <= RTT_S_MAX:
         return vector
-    return tuple([min(RADIUS_S_MAX, max(-RADIUS_S_MAX, x)) for x in vector])
+    return tuple([min(RTT_S_MAX, max(-RTT_S_MAX, x)) for x in vector])
 
 
 def unit_vector(dimensions: int, rng: "random.Random") -> tuple[float, ...]:
