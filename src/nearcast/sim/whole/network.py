@@ -152,9 +152,11 @@ class WorldNetwork(MemoryNetwork):
     # What the world does.
 
     async def end_idle_connections(self) -> None:
-        """Until cancelled: who dropped a connection without a word, as one does who doubts it, does not hold it for
-        ever. Without a stream and a word for IDLE_S it ends; with streams that nobody speaks on for ABANDONED_S as well:
-        over QUIC a stream that was dropped ends by itself, here nobody notices."""
+        """Until cancelled: a connection that somebody dropped without a word does not stay for ever.
+
+        Without a stream it ends after IDLE_S, with streams that nobody speaks on after ABANDONED_S: over QUIC a stream
+        that was dropped ends by itself, here nobody notices.
+        """
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(IDLE_S / 2)
