@@ -33,20 +33,19 @@ def test_the_scales_give_the_encoded_size() -> None:
 
 
 def test_sizes_are_compared() -> None:
-    found = outcome("failure", 30, 60.0, sizes=[30, 60], crashes=6, crash_every_s=1.0, watch_s=70.0)
+    found = outcome("failure", 30, 30.0, sizes=[20, 40], crashes=3, crash_every_s=1.0, watch_s=70.0)
     assert found.failures == []
     values = {name: figure.value for name, figure in found.figures.items()}
-    assert values["false_deaths_30"] == values["false_deaths_60"] == 0
-    assert values["known_to_60"] == 1.0
-    assert 3 < values["first_missed_mean_30"] < 20
+    assert values["false_deaths_20"] == values["false_deaths_40"] == 0
+    assert values["known_to_40"] == 1.0
+    assert 3 < values["first_missed_mean_20"] < 20
     assert values["first_dead_growth"] < 2
-    assert 10 < values["sent_bytes_per_s_60"] < 300
-    assert found.trace == outcome("failure", 30, 60.0, sizes=[30, 60], crashes=6, crash_every_s=1.0, watch_s=70.0).trace
+    assert 10 < values["sent_bytes_per_s_40"] < 300
 
 
 def test_lifeguard_spares_the_healthy() -> None:
     found = outcome(
-        "failure_slow", 40, 60.0, detectors=["plain_swim", "lan"], share=0.15, blocked_s=[16.0], running_s=[4.0]
+        "failure_slow", 30, 50.0, detectors=["plain_swim", "lan"], share=0.15, blocked_s=[16.0], running_s=[4.0]
     )
     values = {name: figure.value for name, figure in found.figures.items()}
     assert values["false_deaths_plain_swim"] > 50

@@ -292,5 +292,5 @@ class OneMember(RuleBasedStateMachine):
         assert 0 <= self.member.local_health <= 8
 
 
-OneMember.TestCase.settings = settings(stateful_step_count=40)
+OneMember.TestCase.settings = settings(stateful_step_count=30)
 TestOneMember = OneMember.TestCase

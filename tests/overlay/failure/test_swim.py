@@ -127,10 +127,10 @@ def test_a_parted_group_grows_together_again() -> None:
     run = GroupRun(20)
     run.simulation.run_until(5)
     run.simulation.network.partition = cut("split", run.peers, rng())
-    run.simulation.run_until(100)
-    assert run.states(run.peers[0]) >= {"dead"}
+    run.simulation.run_until(150)
+    assert run.tellings(MemberDead)
     run.simulation.network.partition = None
-    run.simulation.run_until(300)
+    run.simulation.run_until(400)
     for peer in run.peers:
         assert run.states(peer) == {"alive"}
 

@@ -294,9 +294,9 @@ class Beliefs:
     def _new_suspicion(self, incarnation: int, accuser: bytes, now_s: float) -> Suspicion:
         settings = self._settings
         others = len(self.group.members)
-        expected = settings.suspicion_multiplier - 2  # memberlist, state.go
-        if settings.suspicion_max_multiplier == 1 or others - 1 < expected:
-            expected = 0  # no confirmations wanted, or too few members to give them
+        expected = settings.suspicion_confirmations
+        if others - 1 < expected:
+            expected = 0  # too few members to give them
         min_s = settings.suspicion_min_s(others + 1)
         return Suspicion(incarnation, accuser, now_s, min_s, min_s * settings.suspicion_max_multiplier, expected)
 

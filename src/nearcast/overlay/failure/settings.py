@@ -20,7 +20,8 @@ class SwimSettings:
     gossip_interval_s: float = 0.2
     gossip_fanout: int = 3  # 0: rumours travel only on probes, as in SWIM
     sync_interval_s: float = 30.0  # push-pull; times 1 + log2(n / 32) in larger groups; 0: never
-    suspicion_multiplier: int = 4
+    suspicion_multiplier: int = 8  # memberlist: 4 * log10 n. Members that pause for 8 s are not dead; guess
+    suspicion_confirmations: int = 3  # that bring a suspicion to its shortest time (Lifeguard, section IV.A: K = 3)
     suspicion_max_multiplier: int = 6  # 1: a fixed timeout, no confirmations
     grows_with_spread: bool = True
     """The shortest suspicion is `multiplier` intervals and twice the time a rumour takes, there and back. False: as
@@ -84,6 +85,7 @@ def plain_swim() -> SwimSettings:
         SwimSettings(),
         suspicion_multiplier=5,
         suspicion_max_multiplier=1,
+        suspicion_confirmations=0,
         grows_with_spread=False,
         has_local_health=False,
         has_buddy=False,

@@ -71,9 +71,9 @@ def report_peace(run: "Run", group: Group, suffix: str) -> None:
 
 
 def crash_some(group: Group, settings: FailureSettings) -> None:
-    """One after the other, at most a fifth of the group, then wait."""
+    """One after the other, at most a twentieth of the group, then wait: more would be another experiment."""
     simulation = group.simulation
-    for peer in group.peers[: max(1, min(settings.crashes, len(group.peers) // 5))]:
+    for peer in group.peers[: max(1, min(settings.crashes, len(group.peers) // 20))]:
         group.crash(peer)
         simulation.run_until(simulation.now_s + settings.crash_every_s)
     simulation.run_until(simulation.now_s + settings.watch_s)
