@@ -234,6 +234,16 @@ def test_an_island_comes_back_by_its_seeds() -> None:
     assert len(lonely.table) == 5
 
 
+def test_seeds_that_come_later_are_asked_too() -> None:
+    machine = Net().machine()
+    assert [send.to for send in sent(machine.join([contact(500)], 0.0))] == [contact(500)]
+    assert [send.to for send in sent(machine.join([contact(501), contact(500)], 0.5))] == [contact(501)]
+    for number in range(100):
+        machine.join([contact(600 + number)], 1.0)
+    machine.on_unreachable(contact(500).endpoint_id, 2.0)
+    assert machine.snapshot()["requests"] == machine.settings.paths
+
+
 def test_one_timer_for_all_requests() -> None:
     machine = Net().machine()
     effects = machine.join([contact(number) for number in range(500, 510)], 0.0)

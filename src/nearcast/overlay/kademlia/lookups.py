@@ -55,6 +55,13 @@ class Lookups:
         self._advance(search, now_s)
         return search.lookup_id
 
+    def add_seeds(self, seeds: Iterable[PeerAddress], now_s: float) -> None:
+        """More ways into the network, for the join that is under way."""
+        for search in [search for search in self._searches.values() if search.purpose == "join"]:
+            for seed in seeds:
+                search.walks[0].add_start(seed)
+            self._advance(search, now_s)
+
     def begin_for_caller(
         self,
         purpose: Purpose,

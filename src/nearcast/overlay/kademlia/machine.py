@@ -86,13 +86,16 @@ class Kademlia:
 
     def join(self, seeds: Iterable[PeerAddress], now_s: float) -> list[Effect]:
         """Get to know the neighbourhood, by way of `seeds`. They are kept, to come back when everybody is lost."""
+        seeds = [seed for seed in seeds if seed.endpoint_id != self._core.own_id]
         for seed in seeds:
             self._seeds.pop(seed.endpoint_id, None)
-            if seed.endpoint_id != self._core.own_id:
-                self._seeds[seed.endpoint_id] = seed
+            self._seeds[seed.endpoint_id] = seed
         for endpoint_id in list(self._seeds)[: -self.settings.seeds_max]:
             del self._seeds[endpoint_id]
-        self._join(now_s)
+        if self._join_began_s is None:
+            self._join(now_s)
+        else:
+            self._lookups.add_seeds(seeds, now_s)
         return self._effects(now_s)
 
     def find_providers(self, key: bytes, limit: int, now_s: float) -> tuple[int, list[Effect]]:
@@ -297,10 +300,8 @@ class Kademlia:
         return () if len(self._core.table) else self._seeds.values()
 
     def _join(self, now_s: float) -> None:
-        if self._join_began_s is None:
-            self._join_began_s = now_s
-            own_key = key_bytes(self._core.table.own_node_id)
-            self._lookups.begin("join", own_key, now_s, seeds=self._seeds.values())
+        self._join_began_s = now_s
+        self._lookups.begin("join", key_bytes(self._core.table.own_node_id), now_s, seeds=self._seeds.values())
 
     def _joined(self, search: Search, now_s: float) -> None:
         self._join_began_s = None

@@ -76,6 +76,13 @@ class Walk:
         for number, address in enumerate(start):
             self._meet(address, number * settings.paths // len(start), 1, None)
 
+    def add_start(self, address: PeerAddress) -> None:
+        """One more to begin with, when the walk is under way: it is asked next."""
+        path = self._under_way.index(min(self._under_way))
+        if self._meet(address, path, 1, None):
+            candidate = self._candidates[address.endpoint_id]
+            heapq.heappush(self._paths[path], (0, address.endpoint_id, candidate))
+
     @property
     def answered_count(self) -> int:
         return self._answered
@@ -167,17 +174,19 @@ class Walk:
         """The distance of the k-th closest that may be alive: whoever is farther need not be asked."""
         return self._live[self._k - 1] if len(self._live) >= self._k else SPACE
 
-    def _meet(self, address: PeerAddress, path: int, hops: int, referrer: Candidate | None) -> None:
+    def _meet(self, address: PeerAddress, path: int, hops: int, referrer: Candidate | None) -> bool:
+        """A new candidate. False if it is known, or ourselves."""
         endpoint_id = address.endpoint_id
         if endpoint_id == self._own_id or endpoint_id in self._candidates:
-            return
+            return False
         distance = node_id(endpoint_id) ^ self.target
         candidate = self._candidates[endpoint_id] = Candidate(address, distance, path, hops, referrer)
         if referrer is not None and self._is_discredited(referrer):
             candidate.state = State.ASIDE
-            return
+            return True
         insort(self._live, distance)
         heapq.heappush(self._paths[path], (distance, endpoint_id, candidate))
+        return True
 
     def _settle(self, candidate: Candidate, state: State) -> None:
         """From ASKED or LATE to another state."""
