@@ -99,7 +99,7 @@ def _lines(
     took = f"  {seconds_text(simulated_s)} simulated in {seconds_text(wall_s)}: {count_text(events, 'event')}, {rate}/s"
     lines += [took]
     lines += [f"  trace  {each.trace}" + (f"  seed {each.seed}" if many else "") for each in outcomes]
-    lines += [f"  drawn  {path}" for path in pictures]
+    lines += [f"  picture  {path}" for path in pictures]
     return [*lines, ""]
 
 

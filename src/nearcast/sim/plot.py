@@ -101,10 +101,16 @@ def _path(curve: Curve, across: Span, up: Span, is_log: bool, which: int, seed: 
 
 
 def _legend(curves: Sequence[Curve]) -> Iterator[str]:
-    """At the upper right, a row each; a chart of one unnamed curve needs none."""
+    """A row each, at the right: up to two above the frame, more where distributions are not: below, others above.
+
+    A chart of unnamed curves needs none.
+    """
     named = [(which, curve.label) for which, curve in enumerate(curves) if curve.label]
+    first = 22 if len(named) <= 2 else TOP + 14
+    if len(named) > 2 and curves[0].is_stepped:
+        first = HEIGHT - BOTTOM - 16 * len(named)
     for row, (which, label) in enumerate(named):
-        y = 22 + 16 * row if len(named) <= 2 else TOP + 14 + 16 * row
+        y = first + 16 * row
         yield _text(WIDTH - RIGHT - 22, y, label, anchor="end", colour="#333")
         x = WIDTH - RIGHT - 16
         yield f'<path d="M{x} {y - 4}h16" stroke="{COLOURS[which % len(COLOURS)]}" stroke-width="3"/>'

@@ -42,7 +42,7 @@ class MeshScenario:
     keys: int = bounded(200, least=1)
     lookups: int = bounded(500, least=1)
     followed: int = bounded(20)
-    every: int = bounded(16, least=1)
+    every: int = bounded(64, least=1)
 
 
 @dataclass(slots=True)
