@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from tests.sim.toys import Note, Recorder, chatter, recorders, world
 
+from nearcast.overlay.machine import Keep
 from nearcast.sim.churn import depart, lifetime_s
 from nearcast.sim.peer import CONE, OPEN, SYMMETRIC, Peer
 from nearcast.sim.run import Run
 from nearcast.sim.scenario import ChurnTable, Scenario, parse_scenario
+from nearcast.sim.simulation import SILENCE_S
 
 BASE = 'title = "t"\ndriver = "epidemic"\n[network]\nlatency = "constant"\nhandshake = false\n'
 DRAWS = 20_000
@@ -115,6 +117,30 @@ def test_partitions_come_and_go_and_none_comes_after_healing() -> None:
     run.heal()
     run.until(51.0)
     assert run.simulation.network.partition is None
+
+
+def test_kept_connections_across_a_partition_end_when_they_were_silent_for_long() -> None:
+    run = Run(scenario("[[partition]]\nat_s = 1\nfor_s = 100\n[[partition]]\nat_s = 200\nfor_s = 5"), 1, 8)
+    run.grow(make_in(run), over_s=0.5)
+    simulation = run.simulation
+    ring = list(simulation.alive)
+
+    def keep_neighbours() -> None:
+        for at, peer in enumerate(ring):
+            simulation.give(peer, [Keep(ring[at - 1].address)])
+
+    keep_neighbours()
+    run.churn(lambda: None)
+    run.until(1.5)
+    sides = [peer.side for peer in ring]
+    run.until(1.0 + SILENCE_S + 0.1)
+    severed = [peer.index for peer in ring if peer.machine.unreachable]  # type: ignore[attr-defined]
+    assert severed == [at for at in range(8) if sides[at] != sides[at - 1]] != []
+    run.until(150.0)
+    keep_neighbours()
+    run.until(300.0)
+    again = [peer.index for peer in ring if len(peer.machine.unreachable) > (peer.index in severed)]  # type: ignore[attr-defined]
+    assert again == [], "a short partition is not noticed by connections that are silent anyway"
 
 
 def test_healing_ends_loss_and_slowness_but_not_clocks() -> None:

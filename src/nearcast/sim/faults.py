@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nearcast.sim.churn import Churn
 from nearcast.sim.partition import cut
 from nearcast.sim.peer import CONE, OPEN, SYMMETRIC, Peer
+from nearcast.sim.simulation import SILENCE_S
 
 if TYPE_CHECKING:
     from nearcast.sim.scenario import FlashCrowd, MassFailure, PartitionTable, Scenario
@@ -82,6 +83,11 @@ class Faults:
             if network.partition is partition:  # and not a later one
                 network.partition = None
 
+        def sever() -> None:
+            if network.partition is partition:
+                self._simulation.sever()
+
+        self._simulation.call_after(SILENCE_S, sever)
         self._simulation.call_after(table.for_s, mend)
 
     def _fail(self, table: "MassFailure") -> None:

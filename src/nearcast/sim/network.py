@@ -9,6 +9,7 @@
 - Bandwidth: each peer's line sends and takes one byte after the other; a message waits until the line is free. The
   receiver's line is asked at the time of sending, in the order of sending.
 - Partition: see partition.py. Reliable messages across it fail after GIVE_UP_S; those under way when it begins arrive.
+  Connections that are kept across it end after SILENCE_S (simulation.py).
 
 All numbers can be changed while a simulation runs (`change`); the dice are the network's own.
 """

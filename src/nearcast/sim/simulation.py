@@ -140,6 +140,17 @@ class Simulation:
         if peer.is_alive:
             self._perform(peer, effects)
 
+    def sever(self) -> None:
+        """Connections that are kept across the network's partition have been silent for too long: they end now."""
+        partition = self.network.partition
+        if partition is None:
+            return
+        for peer in self.alive:
+            for endpoint_id in peer.kept:
+                other = self.peers.get(endpoint_id)
+                if other is not None and (partition.blocks(peer, other) or partition.blocks(other, peer)):
+                    self._queue.push(self.now_s, peer, UNREACHABLE, endpoint_id)
+
     def _end(self, peer: Peer, silence_s: float | None) -> None:
         if not peer.is_alive:
             return
@@ -218,7 +229,7 @@ class Simulation:
                     self._perform(target, target.machine.on_timer(what, clock_s))
                 elif source is UNREACHABLE:
                     target.failing.pop(what, None)
-                    target.kept.pop(what, None)
+                    self._drop(target, what)
                     note(time_s, target.index, _UNREACHABLE_SOURCE, what)
                     self._perform(target, target.machine.on_unreachable(what, clock_s))
                 else:
