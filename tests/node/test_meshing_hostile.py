@@ -13,7 +13,9 @@ from nearcast.delivery.probe import probe
 from nearcast.errors import NearcastError
 from nearcast.keys import new_identity
 from nearcast.node import Node, run_node
+from nearcast.overlay import codec
 from nearcast.overlay.link import hello
+from nearcast.overlay.measuring import Probe
 from nearcast.overlay.peers import format_peer
 from nearcast.transport.base import Connection, Stream
 from nearcast.transport.iroh import IrohEndpoint
@@ -69,7 +71,7 @@ def test_a_flood_and_silent_streams_leave_the_node_answering(tmp_path: Path) -> 
             for stream in silent:
                 await stream.send.write(greeting[:5])
             flooding = await connection.open_stream()
-            question = encode_message({"p": "rtt", "t": "p", "n": 1})
+            question = codec.frame(Probe(1))
 
             async def flood() -> None:
                 with contextlib.suppress(NearcastError):  # whoever does not read the answers is cut off after a while
