@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from nearcast.config import OverlayConfig
 from nearcast.errors import UsageError
+from nearcast.overlay.failure.choosing import DETECTORS
 from nearcast.overlay.failure.messages import Nack
 from nearcast.overlay.gossip.announcement import NodeFacts
 from nearcast.overlay.gossip.topics import GLOBAL_TOPIC
@@ -14,6 +16,7 @@ from nearcast.overlay.machine import Send
 from nearcast.overlay.measuring import Echo, Probe
 from nearcast.overlay.mesh import Mesh
 from nearcast.overlay.mesh_events import Alone, Entered
+from nearcast.overlay.settings import MeshSettings, mesh_settings
 from nearcast.sim.identities import Identities
 from nearcast.sim.latency import constant, generated
 from nearcast.sim.network import Network
@@ -48,6 +51,7 @@ class World:
         region: str = "eu",
         is_client: bool = False,
         recalled: list[PeerAddress] | None = None,
+        settings: MeshSettings | None = None,
     ) -> Peer:
         identity = self.identities.new()
         mesh = Mesh(
@@ -56,6 +60,7 @@ class World:
             sign=identity.sign,
             verify=self.identities.verify,
             rng=random.Random(f"{self.simulation.seed}/{identity.address.endpoint_id.hex()}"),
+            settings=settings,
             is_client=is_client,
         )
         mesh.recall(recalled or [])
@@ -166,11 +171,11 @@ def test_two_halves_find_each_other_again() -> None:
     peers = world.grow(20)
     world.run(120)
     cut_off(world, *peers[::2])
-    world.run(400)
+    world.run(250)
     half = {peer.endpoint_id for peer in peers[::2]}
     assert all(set(neighbours(peer)) <= half for peer in peers[::2])
     world.simulation.network.partition = None
-    world.run(240)
+    world.run(150)
     reached = {peers[0].endpoint_id}
     wave = [peers[0].endpoint_id]
     while wave:
@@ -257,6 +262,50 @@ def test_the_transports_word_on_distance_counts() -> None:
     assert view.rtt_s is not None
     assert view.rtt_s > 0.05
     assert mesh(peers[1]).snapshot(now_s)["coordinate"]["samples"] == samples + 1
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("coordinates", ["serf", "nearcast"])
+def test_detector_and_coordinates_can_be_chosen(detector: str, coordinates: str) -> None:
+    world = World(rtt_s=None)
+    settings = MeshSettings(detector=detector, coordinates=coordinates)
+    peers = [world.add(settings=settings)]
+    for _ in range(5):
+        peers.append(world.add(peers[0].address, settings=settings))
+        world.run(1)
+    world.run(90)
+    world.simulation.crash(peers[2])
+    world.run(90)
+    for peer in world.simulation.alive:
+        parts = mesh(peer).parts
+        assert {known.endpoint_id for known in parts.detector.members()} == {
+            other.endpoint_id for other in world.simulation.alive if other is not peer
+        }
+        assert detector == "van_renesse" or parts.locating.samples > 4
+
+
+def test_the_operators_wishes_are_followed() -> None:
+    config = OverlayConfig(detector="van-renesse", coordinates="pharos", members_max=12, provided_max=7)
+    settings = mesh_settings(config)
+    assert (settings.detector, settings.coordinates, settings.members_max) == ("van_renesse", "pharos", 12)
+    assert settings.kademlia.provided_max == 7
+    assert mesh_settings(OverlayConfig()).detector in DETECTORS
+
+
+def test_a_settled_coordinate_hears_each_peer_seldom() -> None:
+    world = World()
+    peers = world.grow(4)
+    world.run(10)
+    upkeep, locating = mesh(peers[0]).upkeep, mesh(peers[0]).parts.locating
+    settings, now_s = mesh(peers[0]).parts.settings, world.simulation.now_s
+    coordinate = mesh(peers[1]).parts.locating.encoded()
+    while not locating.is_settled:
+        upkeep.measured(peers[1].address, 0.05, coordinate, now_s)
+    settled = locating.samples
+    upkeep.measured(peers[1].address, 0.05, coordinate, now_s + 1)
+    assert locating.samples == settled
+    upkeep.measured(peers[1].address, 0.05, coordinate, now_s + settings.settled_sample_s)
+    assert locating.samples == settled + 1
 
 
 def test_messages_out_of_nowhere_change_nothing_and_raise_nothing() -> None:

@@ -7,19 +7,21 @@ was silent for longest makes room.
 from nearcast.transport.base import PeerAddress
 
 SAMPLE_WEIGHT = 1 / 8  # RFC 6298, alpha
+NEVER_S = float("-inf")
 STALE_S = 60.0  # entries are put in order again at most this often, so that a busy peer costs no more than a look-up
 
 
 class Heard:
-    """One peer. `placed_s` is when it was last put at the end of the order."""
+    """One peer. `placed_s`: when it was last put at the end of the order; `sampled_s`: when its distance counted."""
 
-    __slots__ = ("address", "heard_s", "placed_s", "rtt_s")
+    __slots__ = ("address", "heard_s", "placed_s", "rtt_s", "sampled_s")
 
     def __init__(self, address: PeerAddress, now_s: float) -> None:
         self.address = address
         self.heard_s = now_s
         self.placed_s = now_s
         self.rtt_s: float | None = None
+        self.sampled_s = NEVER_S
 
 
 class HeardPeers:
@@ -51,10 +53,11 @@ class HeardPeers:
                 peer.address = sender
         return peer
 
-    def measured(self, sender: PeerAddress, rtt_s: float, now_s: float) -> None:
+    def measured(self, sender: PeerAddress, rtt_s: float, now_s: float) -> Heard:
         """One more sample of the round-trip time to it."""
         peer = self.heard(sender, now_s)
         peer.rtt_s = rtt_s if peer.rtt_s is None else peer.rtt_s + SAMPLE_WEIGHT * (rtt_s - peer.rtt_s)
+        return peer
 
     def get(self, endpoint_id: bytes) -> Heard | None:
         return self._peers.get(endpoint_id)

@@ -51,27 +51,27 @@ def read_coordinate(encoded: bytes | None) -> Coordinate | None:
 class Locating:
     """Our coordinate and what it is good for."""
 
-    __slots__ = ("_encoded", "_rng", "_sampled_s", "_settings", "_wanted", "coordinates", "samples")
+    __slots__ = ("_encoded", "_rng", "_settings", "_wanted", "coordinates", "samples")
 
     def __init__(self, settings: MeshSettings, rng: "random.Random") -> None:
         self._settings = settings
         self._rng = rng
         self.coordinates = make_coordinates(settings.coordinates, rng)
         self.samples = 0
-        self._sampled_s = float("-inf")
         self._encoded: bytes | None = None
         self._wanted: deque[PeerAddress] = deque(maxlen=WANTED_MAX)
 
     def sample(self, peer: bytes, rtt_s: float, stated: bytes | None, now_s: float) -> None:
         """One measured round trip, and the coordinate that the peer states."""
-        settings = self._settings
-        if self.samples >= settings.settled_samples and now_s - self._sampled_s < settings.settled_sample_s:
-            return
         coordinate = read_coordinate(stated)
         if coordinate is not None and self.coordinates.observe(peer, rtt_s, coordinate, now_s):
             self.samples += 1
-            self._sampled_s = now_s
             self._encoded = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a single sample changes little any more."""
+        return self.samples >= self._settings.settled_samples
 
     def encoded(self) -> bytes:
         """Our coordinate for the wire."""

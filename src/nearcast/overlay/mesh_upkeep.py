@@ -218,8 +218,11 @@ class Upkeep:
 
     def measured(self, peer: PeerAddress, rtt_s: float, coordinate: bytes | None, now_s: float) -> None:
         """One round trip, whoever measured it."""
-        self._parts.heard.measured(peer, rtt_s, now_s)
-        self._parts.locating.sample(peer.endpoint_id, rtt_s, coordinate, now_s)
+        parts = self._parts
+        heard = parts.heard.measured(peer, rtt_s, now_s)
+        if not parts.locating.is_settled or now_s - heard.sampled_s >= parts.settings.settled_sample_s:
+            heard.sampled_s = now_s
+            parts.locating.sample(peer.endpoint_id, rtt_s, coordinate, now_s)
 
     def _measure(self, now_s: float, out: list[Effect]) -> None:
         """Elect landmarks now and then; soon after joining ask somebody at each tick, later seldom."""

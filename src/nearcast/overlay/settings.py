@@ -31,9 +31,9 @@ class MeshSettings:
     lost_knock_s: float = 60.0  # between two knocks at lost doors; guess: halves meet again within minutes
 
     far_probe_s: float = 300.0  # between two measurements of somebody far away: a dial costs 48 KB (links.py)
-    warm_probes: int = 16  # soon after joining, one per tick: a place within 15 % takes some 16 references
+    warm_probes: int = 16  # soon after joining, one per tick; guess: half of the 32 references of a fit
     settled_samples: int = 64  # round trips after which our coordinate is settled: twice its 32 references
-    settled_sample_s: float = 20.0  # between two that count from then on; a fit takes a millisecond, networks are slow
+    settled_sample_s: float = 900.0  # then a peer counts once in so long: 48 of them, a fit (1 ms) in three minutes
     arrange_s: float = 300.0  # between two elections of landmarks; guess: announcements change no faster
     electorate_max: int = 64  # announced coordinates that are looked at then; 12 landmarks at most
     resize_s: float = 60.0  # between two looks at how many nodes there are
