@@ -10,7 +10,7 @@ from nearcast.overlay.density import nodes_estimated
 from nearcast.overlay.kademlia.keys import key_bytes
 from nearcast.overlay.kademlia.messages import NODES, Find, Ping
 from nearcast.overlay.kademlia.records import Verify
-from nearcast.overlay.kademlia.requests import CHECK, Job, Requests
+from nearcast.overlay.kademlia.requests import CHECK, FILL, Job, Requests
 from nearcast.overlay.kademlia.settings import KademliaSettings
 from nearcast.overlay.kademlia.store import RecordStore
 from nearcast.overlay.kademlia.table import Table
@@ -75,8 +75,14 @@ class Core:
         """A request is about to be sent to somebody: its id."""
         return self.requests.add(address, job, now_s)
 
+    def fill(self, address: PeerAddress, now_s: float) -> None:
+        """Ask somebody that was named for a bucket with room whether it is there."""
+        requests = self.requests
+        if requests.fills < self.settings.filling_checks_max and not requests.is_waiting_for(address.endpoint_id):
+            self.send(address, Ping(requests.add(address, FILL, now_s), self.said))
+
     def check(self, address: PeerAddress, now_s: float) -> None:
-        """Ask a peer whether it is alive, unless many are being asked already, or it is.
+        """Ask a peer whether it is alive, unless as many as may be are being asked already, or it is.
 
         A contact that failed is asked a real question: some answer pings, to stay in tables, and nothing else.
         """

@@ -317,6 +317,18 @@ class Kademlia:
             self._fill_more(now_s)
         self._publish_more(now_s)
 
+    def _fill(self, search: Search, now_s: float) -> None:
+        """Somebody named contacts for a bucket: those who answer a ping get in."""
+        table, settings = self._core.table, self.settings
+        bucket = (search.target ^ table.own_node_id).bit_length() - 1
+        room = settings.bucket_contacts_max - table.bucket_size(bucket)
+        for address in search.walks[0].not_asked():
+            if room <= 0:
+                return
+            if table.bucket_of(address.endpoint_id) == bucket and table.place_for(address) == "free":
+                room -= 1
+                self._core.fill(address, now_s)
+
     def _fill_more(self, now_s: float) -> None:
         core = self._core
         while self._upkeep.to_fill and self._filling < self.settings.filling_max:
@@ -346,6 +358,7 @@ class Kademlia:
                 self._joined(search, now_s)
             case "refresh":
                 self._filling -= 1
+                self._fill(search, now_s)
                 self._fill_more(now_s)
             case "publish":
                 self._publisher.hand_out(search, now_s)

@@ -33,8 +33,13 @@ class CheckJob:
     """Is it alive?"""
 
 
-Job = StepJob | StoreJob | CheckJob
-CHECK = CheckJob()
+@dataclass(frozen=True, slots=True)
+class FillJob:
+    """Is this one alive, whom somebody named for a bucket with room?"""
+
+
+Job = StepJob | StoreJob | CheckJob | FillJob
+CHECK, FILL = CheckJob(), FillJob()
 
 
 class Pending:
@@ -60,6 +65,7 @@ class Requests:
         self._late: deque[Pending] = deque()
         self._next_id = 0
         self.checks = 0  # how many of them are checks
+        self.fills = 0
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -70,6 +76,7 @@ class Requests:
         pending = self._pending[self._next_id] = Pending(self._next_id, address, job, now_s)
         self._early.append(pending)
         self.checks += job is CHECK
+        self.fills += job is FILL
         return self._next_id
 
     def answered(self, request_id: int, endpoint_id: bytes) -> Pending | None:
@@ -123,3 +130,4 @@ class Requests:
     def _forget(self, pending: Pending) -> None:
         del self._pending[pending.request_id]
         self.checks -= pending.job is CHECK
+        self.fills -= pending.job is FILL

@@ -53,6 +53,10 @@ class KademliaSettings:
     seeds_max: int = 32
     rejoin_s: float = 2.0  # after an attempt that found nobody; doubles up to rejoin_s_max; guess
     rejoin_s_max: float = 60.0
+    filling_answers: int = (
+        4  # of a lookup that fills a bucket: they name enough others, whom a ping proves alive; guess
+    )
+    filling_checks_max: int = 40  # such pings under way
     filling_max: int = 3  # lookups at once that fill buckets after joining; guess
 
     # Upkeep. A check is a ping to whom we heard from least recently; the pause between two adapts, so that about one in

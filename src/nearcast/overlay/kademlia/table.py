@@ -71,6 +71,10 @@ class Table:
         """How many contacts in each bucket that has any, the nearest first."""
         return {index: len(self._buckets[index]) for index in sorted(self._buckets)}
 
+    def bucket_of(self, endpoint_id: bytes) -> int:
+        """The bucket where a peer is or would be; -1 for ourselves."""
+        return (node_id(endpoint_id) ^ self.own_node_id).bit_length() - 1
+
     def bucket_size(self, index: int) -> int:
         return len(self._buckets.get(index, ()))
 
@@ -102,7 +106,7 @@ class Table:
         """A stranger was heard: what it finds; where its bucket is full it becomes a spare."""
         place = self.place_for(address)
         if place == "full":
-            self.spares.add((node_id(address.endpoint_id) ^ self.own_node_id).bit_length() - 1, address)
+            self.spares.add(self.bucket_of(address.endpoint_id), address)
         return place
 
     def add(self, address: PeerAddress, now_s: float) -> Place:
@@ -148,7 +152,7 @@ class Table:
 
     def stalest_beside(self, endpoint_id: bytes) -> Contact | None:
         """The contact heard least recently in the bucket where this peer would be."""
-        bucket = self._buckets.get((node_id(endpoint_id) ^ self.own_node_id).bit_length() - 1)
+        bucket = self._buckets.get(self.bucket_of(endpoint_id))
         return next(iter(bucket.values())) if bucket else None
 
     def closest(self, target: int, count: int) -> list[Contact]:

@@ -155,6 +155,12 @@ class Walk:
         answered.sort(key=lambda candidate: candidate.distance)
         return answered[:count]
 
+    def not_asked(self) -> list[PeerAddress]:
+        """Those that were named and not asked, the closest to the target first."""
+        new = [candidate for candidate in self._candidates.values() if candidate.state == State.NEW]
+        new.sort(key=lambda candidate: candidate.distance)
+        return [candidate.address for candidate in new]
+
     def count_within(self, distance: int) -> int:
         """How many candidates, as far as they are not known to be dead, are at most so far from the target."""
         return bisect_left(self._live, distance + 1)
