@@ -84,6 +84,10 @@ class Pump:
         self.give(endpoint_id, peer.start(self.now_s))
         return endpoint_id
 
+    def start_again(self, endpoint_id: bytes, number: int) -> None:
+        """The peer that was added under this number has restarted: it knows nothing, and nobody has noticed."""
+        assert self.add(number) == endpoint_id
+
     def grow(self, count: int, *, per_s: float = 10.0, **kwargs: Any) -> list[bytes]:
         """A network: each newcomer joins through a random peer that is there already."""
         ids: list[bytes] = []

@@ -48,6 +48,18 @@ def test_a_newcomer_gets_a_snapshot_and_is_heard_of_within_seconds() -> None:
     assert pump.peers[newcomer].member("global").pace.period_s == pytest.approx(40 / SETTINGS.per_s_max, rel=0.5)
 
 
+def test_who_restarts_before_anybody_notices_gets_a_snapshot() -> None:
+    pump = Pump(9)
+    ids = announcing(pump, 20)
+    pump.run(200)
+    back, neighbour = ids[5], next(iter(pump.peers[ids[5]].member("global").membership.active))
+    pump.start_again(back, 6)
+    pump.give(back, pump.peers[back].join([pump.addresses[neighbour]], pump.now_s))
+    pump.run(3)
+    assert neighbour in pump.peers[back].member("global").membership.active
+    assert len(pump.peers[back].announcements(pump.now_s)) >= 10
+
+
 def test_a_second_snapshot_is_the_last() -> None:
     pump = Pump(3)
     ids = pump.grow(10)

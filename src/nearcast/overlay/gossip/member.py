@@ -128,8 +128,8 @@ class Member:
         self.tree.link_up(peer, is_listener=is_listener, is_new=is_new, now_s=now_s, out=out)
         if not is_listener:
             out.append(Tell(NeighbourUp(self.topic, endpoint_id)))
-        if is_new and self._snapshots_allowed.take(1.0, now_s):
-            out.append(Send(peer, self._snapshot(now_s)))
+        if is_new:
+            self._greet(peer, now_s, out)
         if not self._is_announcing and not self.membership.is_client:
             self._is_announcing = True
             out.append(Arm(FIRST_ANNOUNCEMENT_S * (1.0 + self._rng.random()), AnnounceDue(self.topic)))
@@ -179,7 +179,10 @@ class Member:
                 else:
                     self.membership.on_walk(sender, message, now_s, out)
             case Join():
+                is_back = sender.endpoint_id in self.membership.active  # it restarted before anybody noticed
                 self.membership.on_join(sender, message, now_s, out)
+                if is_back:
+                    self._greet(sender, now_s, out)
             case Ask():
                 self.membership.on_ask(sender, message, now_s, out)
             case Answer():
@@ -297,6 +300,11 @@ class Member:
         self.pace.heard(announcement, known, now_s)
         self.directory.add(announcement)
         out.append(Tell(Announced(self.topic, announcement)))
+
+    def _greet(self, newcomer: PeerAddress, now_s: float, out: list[Effect]) -> None:
+        """What a newcomer should know; not to too many at a time."""
+        if self._snapshots_allowed.take(1.0, now_s):
+            out.append(Send(newcomer, self._snapshot(now_s)))
 
     def _snapshot(self, now_s: float) -> Snapshot:
         known = self.directory.sample(SNAPSHOT_ANNOUNCEMENTS_MAX, self._rng, now_s)
