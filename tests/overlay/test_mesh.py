@@ -12,6 +12,7 @@ from nearcast.overlay.failure.messages import Nack
 from nearcast.overlay.gossip.announcement import NodeFacts
 from nearcast.overlay.gossip.topics import GLOBAL_TOPIC
 from nearcast.overlay.kademlia.events import Found
+from nearcast.overlay.kademlia.keys import node_id
 from nearcast.overlay.machine import Send
 from nearcast.overlay.measuring import Echo, Probe
 from nearcast.overlay.mesh import Mesh
@@ -150,6 +151,27 @@ def test_each_region_has_its_own_topic_and_its_own_group() -> None:
         assert members == {other.endpoint_id for other in peers[at % 2 :: 2] if other is not peer}
         neighbours = parts.gossip.member(f"region/{('eu', 'us')[at % 2]}").membership.active
         assert set(neighbours) <= members
+
+
+def test_a_region_with_many_nodes_falls_into_cells() -> None:
+    world = World()
+    settings = MeshSettings(members_max=9, resize_s=20.0)
+    peers = [world.add(settings=settings)]
+    for _ in range(31):
+        world.run(0.2)
+        peers.append(world.add(peers[0].address, settings=settings))
+    world.run(240)
+    by_cell: dict[tuple[int, int], set[bytes]] = {}
+    for peer in peers:
+        bits = mesh(peer).parts.cell.bits
+        assert bits > 0
+        by_cell.setdefault((bits, node_id(peer.endpoint_id) >> (256 - bits)), set()).add(peer.endpoint_id)
+    for peer in peers:
+        parts = mesh(peer).parts
+        members = {known.endpoint_id for known in parts.detector.members()}
+        own_cell = by_cell[parts.cell.bits, node_id(peer.endpoint_id) >> (256 - parts.cell.bits)]
+        assert all(parts.cell.admits(member) for member in members)
+        assert len(members) >= min(len(own_cell) - 1, 9) * 0.8
 
 
 def test_who_has_lost_everybody_comes_back_through_whom_it_remembers() -> None:

@@ -150,7 +150,7 @@ class Upkeep:
         """A node said where it is: it may be of our region, and of our cell."""
         parts = self._parts
         contact = announcement.contact
-        if announcement.facts.region != parts.region or parts.is_client:
+        if announcement.facts.region != parts.region or parts.is_client or contact.endpoint_id == parts.own.endpoint_id:
             return
         has_link = parts.region_topic is None or parts.has_neighbours(parts.region_topic)
         if not has_link and len(self._region_found) < REGION_DOORS_MAX:
@@ -190,7 +190,19 @@ class Upkeep:
         self._measure(now_s, out)
         if now_s - self._resized_s > settings.resize_s:
             self._resized_s = now_s
-            parts.cell.resize(parts.region_nodes())
+            self._resize(now_s, out)
+
+    def _resize(self, now_s: float, out: list[Effect]) -> None:
+        """Our cell may have become smaller: who is not in it is not watched any more, who is announced in it is."""
+        parts = self._parts
+        bits = parts.cell.bits
+        parts.cell.resize(parts.region_nodes())
+        if parts.cell.bits > bits:
+            members = [member.endpoint_id for member in parts.detector.members()]
+            parts.detector.forget([member for member in members if not parts.cell.admits(member)])
+            for announcement in parts.gossip.announcements(now_s):
+                self.announced(announcement, now_s)
+            self.use_found(now_s, out)
 
     def _remember(self) -> None:
         """Some who are alive: a neighbour of each topic, and one of those that the detector watches."""

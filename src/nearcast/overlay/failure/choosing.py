@@ -32,6 +32,9 @@ class Detector(Machine, Protocol):
     def know(self, members: Iterable[PeerAddress], now_s: float) -> Iterable[Effect]:
         """Members known for certain, from elsewhere."""
 
+    def forget(self, endpoint_ids: Iterable[bytes]) -> None:
+        """Members that are not of our group any more."""
+
     def fill(self, roster: Roster) -> None:
         """The whole group at once, before `start`."""
 

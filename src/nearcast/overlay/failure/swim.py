@@ -109,6 +109,14 @@ class Swim:
                 beliefs.group.put(Alive(contact, 0), is_hearsay=False)
         return effects
 
+    def forget(self, endpoint_ids: Iterable[bytes]) -> None:
+        """These are not of our group any more, alive or not; nobody is told, and `admits` should say the same."""
+        beliefs = self._beliefs
+        for endpoint_id in endpoint_ids:
+            if endpoint_id in beliefs.group.members:
+                beliefs.group.remove(endpoint_id)
+                beliefs.suspicions.pop(endpoint_id, None)
+
     def fill(self, roster: Roster) -> None:
         """The whole group at once, before anything else."""
         self._beliefs.group.fill(roster, self._beliefs.own)

@@ -95,6 +95,11 @@ class VanRenesse:
             self._add(contact, 0, now_s)
         return []
 
+    def forget(self, endpoint_ids: Iterable[bytes]) -> None:
+        """These are not looked at any more, until somebody's list brings them back."""
+        for endpoint_id in endpoint_ids:
+            self._entries.pop(endpoint_id, None)
+
     def fill(self, roster: Roster) -> None:
         """The whole group at once, before anything else, at time 0."""
         for record in roster.members.values():
