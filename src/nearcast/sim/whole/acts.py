@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from nearcast.chain.bindings.blacklist import EVERYWHERE, Blacklist
 from nearcast.chain.deployment import DEV
-from nearcast.errors import NearcastError, UnavailableError
+from nearcast.errors import NearcastError
 from nearcast.naming.link import Link
 from nearcast.node.running import Node
+from nearcast.sim.whole.invariants import BrokenError
 from nearcast.sim.whole.liar import LyingStore
 from nearcast.sim.whole.member import START_S_MAX, Member
 from nearcast.sim.whole.things import Thing, make_file
@@ -278,18 +279,20 @@ class Acting:
         if node is None:
             return False
         life, counts = reader.life, self._world.counts
+        assert life is not None
         link = Link(want.thing.root, "", "", peers=tuple(self._world.members[each].address for each in want.sources))
-        try:
-            async with asyncio.timeout(GET_S_MAX):
-                task = self._ground.group.create_task(self._reading(node, reader, link, want.thing))
-                await asyncio.wait([task])
-        except TimeoutError:
-            raise AssertionError(f"{want.reader} waits for {want.thing.root} since {GET_S_MAX:g} s") from None
+        task = self._ground.group.create_task(self._reading(node, reader, link, want.thing))
+        life.users[task] = None
+        await asyncio.wait([task], timeout=GET_S_MAX)
+        if not task.done():
+            raise BrokenError(f"liveness: {want.reader} waits for {want.thing.root} since {GET_S_MAX:g} s")
+        del life.users[task]
+        if task.cancelled():
+            counts["read by who went down"] += 1
+            return False
         error = task.result()
         if error is None:
             counts["read"] += 1
-        elif reader.life is not life:
-            counts["read by who crashed"] += 1
         else:
             counts[f"not read: {type(error).__name__}"] += 1
             self._ground.story.tell(want.reader, f"cannot read {want.thing.root}: {error.message[:150]}")
@@ -298,7 +301,6 @@ class Acting:
     async def _reading(self, node: Node, reader: Member, link: Link, thing: Thing) -> NearcastError | None:
         """As the node's own user does: by its own name, so that what it pays is known to be its."""
         WHO.set(reader.name)
-        life = reader.life
         try:
             if self._rng.random() < 0.5:
                 node.client.remember(link)
@@ -313,10 +315,6 @@ class Acting:
                     self._world.invariants.handed_over(reader.name, thing, offset, data)
         except NearcastError as error:
             return error
-        except Exception as error:
-            if reader.life is life:
-                raise
-            return UnavailableError(f"{reader.name} crashed: {error}")  # what its parts say while it falls apart
         return None
 
 

@@ -8,7 +8,7 @@ import asyncio
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nearcast.chain.hot_key import HOT_KEY_FILE
 from nearcast.chain.rpc import JsonRpc
@@ -37,7 +37,7 @@ class MemberError(NearcastError):
 
 @dataclass(eq=False)
 class Life:
-    """From one start to the stop or crash. `node` while it is up."""
+    """From one start to the stop or crash. `node` while it is up; `users`: tasks of its user, which go with it."""
 
     folder: Path
     volume: Volume
@@ -46,6 +46,12 @@ class Life:
     endpoint: MemoryEndpoint | None = None
     node: Node | None = None
     task: asyncio.Task[None] | None = None
+    users: dict[asyncio.Task[Any], None] = field(default_factory=dict)
+
+    def end_users(self) -> None:
+        """What its user was doing ends."""
+        for task in self.users:
+            task.cancel()
 
 
 @dataclass(eq=False)
@@ -114,6 +120,7 @@ class Member:
         if life is None or life.task is None:
             return
         self.ground.story.tell(self.name, "stops")
+        life.end_users()
         life.ending.set()
         await asyncio.wait([life.task])
 
@@ -129,6 +136,7 @@ class Member:
         if life.endpoint is not None:
             self.ground.network.cut_off(life.endpoint)
         self._over(life)
+        life.end_users()
         assert life.task is not None
         life.task.cancel()
 
