@@ -11,7 +11,7 @@ from nearcast.cli import main
 from nearcast.cli.main import run
 
 CONTENT = ("share", "get", "add", "cat", "ls", "pin", "rm", "export", "import", "up", "status", "id")
-COMMANDS = (*CONTENT, "devchain", "wallet", "node", "channel", "blacklist", "court", "origin", "govern")
+COMMANDS = (*CONTENT, "devchain", "peers", "sim", "wallet", "node", "channel", "blacklist", "court", "origin", "govern")
 OF_CONTENT = ("uvloop", "iroh", "granian", "aiohttp", "zeroconf", "cryptography", "rich", "sqlite3", "libipld")
 HEAVY = ("asyncio", *OF_CONTENT, "Crypto", "coincurve", "eth", "eth_abi", "eth_account", "eth_hash")
 GROUPS = ("wallet", "node", "channel", "blacklist", "origin", "govern", "pin")
