@@ -330,6 +330,17 @@ def test_a_settled_coordinate_hears_each_peer_seldom() -> None:
     assert locating.samples == settled + 1
 
 
+def test_who_comes_into_a_large_network_announces_itself_as_seldom_as_its_size_demands() -> None:
+    world = World()
+    peers = world.grow(60)
+    world.run(20)
+    for peer in peers[30:]:
+        pace = mesh(peer).parts.gossip.member(GLOBAL_TOPIC).pace
+        assert pace.nodes() > 12  # long before so many have announced themselves
+    announced = len(mesh(peers[0]).parts.gossip.announcements(world.simulation.now_s))
+    assert announced < 60
+
+
 def test_messages_out_of_nowhere_change_nothing_and_raise_nothing() -> None:
     world = World()
     peers = world.grow(4)

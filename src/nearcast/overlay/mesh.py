@@ -273,6 +273,8 @@ class Mesh:
                 elif kind is NeighbourUp or kind is Joined:
                     out = out or []
                     self.upkeep.look(now_s, out)
+                    if kind is Joined:
+                        self.upkeep.slow_down(now_s)
                 elif kind is Measured:
                     peer = self.parts.heard.get(event.endpoint_id)
                     if peer is not None:

@@ -22,6 +22,7 @@ TICK = MeshTimer()
 GROWTH = 1.5  # of the pause between knocks; guess
 REGION_DOORS_MAX = 8  # announced nodes of our region that are asked for a link at once; guess
 REGION_PAUSE_S = 5.0  # until others are asked; guess: an answer is here by then, or will not come
+UNDERRATED = 2.0  # times as many nodes as announcements tell of: more than both estimates err. Guess
 GROUP_SEEDS_MAX = 3  # members of our cell that are asked for the group's table; guess, one may be gone
 
 
@@ -134,6 +135,18 @@ class Upkeep:
         if self.entered_s is None and self._parts.is_member():
             self._entered(now_s, out)
 
+    def slow_down(self, now_s: float) -> None:
+        """The hash table knows at once how many nodes there are; who has only heard a few announce themselves does not,
+        and a crowd of such newcomers would speak all at the same time."""
+        parts = self._parts
+        nodes = parts.nodes()
+        per_s_max = parts.settings.gossip.announcing.per_s_max
+        for topic in parts.gossip.topics:
+            pace = parts.gossip.member(topic).pace
+            expected = nodes if topic == GLOBAL_TOPIC else nodes * parts.region_share(now_s)
+            if expected > UNDERRATED * pace.nodes():
+                pace.start_from(expected / per_s_max, pace.is_crowded, now_s)
+
     def _entered(self, now_s: float, out: list[Effect]) -> None:
         self.entered_s = now_s
         self._pause_s = self._parts.settings.knock_s
@@ -190,6 +203,7 @@ class Upkeep:
         self._measure(now_s, out)
         if now_s - self._resized_s > settings.resize_s:
             self._resized_s = now_s
+            self.slow_down(now_s)
             self._resize(now_s, out)
 
     def _resize(self, now_s: float, out: list[Effect]) -> None:

@@ -18,6 +18,8 @@ from nearcast.transport.base import PeerAddress
 if TYPE_CHECKING:
     import random
 
+SHARE_PRIOR = 6  # as if ours were one of six regions, while little is known; guess: regions are continents
+
 
 @dataclass(slots=True)
 class Parts:
@@ -50,6 +52,12 @@ class Parts:
         """About how many nodes there are in all."""
         table, k = self.kademlia.table, self.settings.kademlia.bucket_contacts_max
         return nodes_estimated(table.sibling_distances()[:k], is_all=len(table) < k)
+
+    def region_share(self, now_s: float) -> float:
+        """Which share of all nodes is of our region, by those that announced themselves to everybody."""
+        known = self.gossip.member(GLOBAL_TOPIC).directory.current(now_s)
+        ours = sum(announcement.facts.region == self.region for announcement in known)
+        return (ours + 1) / (len(known) + SHARE_PRIOR)
 
     def region_nodes(self) -> float:
         """About how many our region has: those who announce themselves there, never more than there are in all."""
