@@ -219,6 +219,27 @@ def test_a_promise_of_ours_that_we_forgot_is_taken_over(tmp_path: Path) -> None:
     run(test, tmp_path)
 
 
+def test_what_was_promised_below_a_promise_that_we_forgot_is_paid_above_it(tmp_path: Path) -> None:
+    async def test(world: Payers) -> None:
+        payee = Payee()
+        async with world.purse() as purse:
+            channel, paying = await begin(world, purse, payee)
+            voucher = Voucher(channel.channel_id, 1000)
+            payee.answer = lambda payee, hello: Welcome(Promise(1000, sign_voucher(DOMAIN, voucher, HOT)), 1 << 40)
+            paying.verified(2 * KIB, PRICE)
+            await paying.ready(await world.connect(payee))
+            await payee.paid(1002)
+            assert whole_units(channel.account.verified_parts) == 1002
+        with world.ledger() as spent, world.book() as book:
+            assert spent.promised() == {channel.channel_id: 1002}
+            assert spent.signed_on(world.today()) == 2
+            known = book.get(channel.channel_id)
+            assert known is not None
+            assert known.signed_units == 1002
+
+    run(test, tmp_path)
+
+
 def test_a_download_that_is_given_up_says_so(tmp_path: Path) -> None:
     async def test(world: Payers) -> None:
         payee = Payee()

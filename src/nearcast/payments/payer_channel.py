@@ -82,14 +82,19 @@ class PayerChannel:
         self._capped_on: str | None = None  # a day whose cap the ledger refused to pass
         self._failure: NearcastError | None = None
         self._count = count
+        self._known_units = own.signed_units  # what was promised before this process, as far as it knows
         self._take_over()
 
     def _take_over(self) -> None:
-        unsigned_parts = min(self._count.read(), self.account.capacity_units << PART_BITS) - self.account.verified_parts
-        if unsigned_parts > 0:
-            self.account.verified_parts += unsigned_parts
-            self._promising.day.unsigned_parts += unsigned_parts
-            self._lines.append(Line(UNKNOWN_ROOT, 0, unsigned_parts))
+        counted_parts = min(self._count.read(), self.account.capacity_units << PART_BITS)
+        self._owe(counted_parts - self.account.verified_parts)
+
+    def _owe(self, parts: int) -> None:
+        """So much more is due, for nobody remembers what."""
+        if parts > 0:
+            self.account.verified_parts += parts
+            self._promising.day.unsigned_parts += parts
+            self._lines.append(Line(UNKNOWN_ROOT, 0, parts))
 
     def paying(self, root: Cid, max_price_units_per_gib: int, allowance: Allowance) -> ChannelPaying:
         """Pay for one download from this node. `allowance`: of the whole fetch, which may ask other nodes as well."""
@@ -306,5 +311,8 @@ class PayerChannel:
                 self._fail(error)
                 return
             self.account.verified_parts += more_units << PART_BITS  # what it was for is not what is due now
-            self._promised(welcome.promise.units)
+            # What this process promised below that pays for nothing: it is due once more.
+            self._owe(self.account.signed_units - self._known_units << PART_BITS)
+            self._known_units = units
+            self._promised(units)
             self._desk.telemetry.count("promises_adopted")

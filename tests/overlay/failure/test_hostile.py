@@ -245,6 +245,7 @@ class OneMember(RuleBasedStateMachine):
             PingRequest(5, incarnation, person(2).endpoint_id, rumours),
             SyncAnswer(incarnation, bytes([0, 4]), rumours, True),
         ][kind]
+        self.known.pop(sender.endpoint_id, None)  # its own word undoes what it never was, said by whomever
         self.do(self.member.on_message(sender, message, self.now_s))
 
     @rule(by_s=st.floats(0.01, 20))
