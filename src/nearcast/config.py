@@ -20,7 +20,7 @@ _UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 SIZE_BYTES_MAX = 1 << 60  # 1 EiB; above it a float no longer tells bytes apart anyway
 FETCH_POLICIES = ("local", "always", "never")
 DETECTORS = ("swim", "van-renesse")
-COORDINATES = ("vivaldi", "pharos", "pcoord")
+COORDINATES = ("nearcast", "vivaldi", "serf", "pharos", "pcoord")
 CONFIRMATIONS_MAX = 10_000  # guess: hours on any chain; more is a typing mistake
 
 
@@ -56,7 +56,7 @@ class OverlayConfig:
     enabled: bool = True  # take part in the hash table, the gossip and the failure detection of all nodes
     region: str = ""  # a country such as DE, or a part of one such as us-west; empty: the registered one, or unknown
     detector: str = "swim"  # who watches which nodes are alive: swim, or van-renesse to compare
-    coordinates: str = "vivaldi"  # how round-trip times are estimated: vivaldi, pharos, pcoord
+    coordinates: str = "nearcast"  # how round-trip times are estimated: one of COORDINATES
     links_max: int = 256  # overlay streams with other nodes at once, also those that others opened
     members_max: int = (
         48  # watched by the failure detector: each is a connection; overlay/links.py has the price of one
