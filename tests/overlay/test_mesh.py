@@ -5,10 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from nearcast import config
 from nearcast.config import OverlayConfig
 from nearcast.errors import UsageError
-from nearcast.overlay.coordinates.choose import COORDINATE_SYSTEMS, DEFAULT_SYSTEM
 from nearcast.overlay.failure.choosing import DETECTORS
 from nearcast.overlay.failure.messages import Nack
 from nearcast.overlay.gossip.announcement import NodeFacts
@@ -395,10 +393,3 @@ def cut_off(world: World, *side: Peer) -> None:
     for peer in side:
         peer.side = 1
     world.simulation.network.partition = Partition()
-
-
-def test_what_may_be_configured_is_what_there_is() -> None:
-    assert set(config.COORDINATES) == set(COORDINATE_SYSTEMS)
-    assert OverlayConfig().coordinates == DEFAULT_SYSTEM
-    for detector in config.DETECTORS:
-        assert mesh_settings(OverlayConfig(detector=detector)).detector in DETECTORS
