@@ -124,7 +124,8 @@ def test_many_small_files_share_few_batches(tmp_path: Path) -> None:
                 return begin()
 
             reader.store.batch = counted  # type: ignore[method-assign,assignment]  # counts the durable batches
-            report = await reader.fetcher.fetch(Wanted(root), [reader.source(peer)], reader.events.append)
+            source = reader.source(peer, stall_s=10.0)  # 1,500 reads on a busy machine
+            report = await reader.fetcher.fetch(Wanted(root), [source], reader.events.append)
             assert read(reader.store, root, "file-0007") == files["file-0007"]
             assert report.duplicate_bytes == 0
             assert len(reader.told(LeafVerified)) == 1500

@@ -127,9 +127,9 @@ class Reader:
     pool: ConnectionPool
     events: list[FetchEvent] = field(default_factory=list)
 
-    def source(self, peer: Peer | PeerAddress) -> PeerSource:
+    def source(self, peer: Peer | PeerAddress, *, stall_s: float = STALL_S) -> PeerSource:
         address = peer.address if isinstance(peer, Peer) else peer
-        return PeerSource(self.pool, address, stall_timeout_s=STALL_S)
+        return PeerSource(self.pool, address, stall_timeout_s=stall_s)
 
     def told(self, kind: type[T]) -> list[T]:
         return [event for event in self.events if isinstance(event, kind)]

@@ -80,6 +80,7 @@ class Measurement:
         self.providers: list[tuple[bytes, Peer]] = []
         self.asked: dict[tuple[int, int], Asked] = {}
         self.followed: dict[bytes, Followed | None] = {}  # by author; None: nothing of it was heard since
+        self.follow_since_s = 0.0
         simulation.observe(Entered, lambda peer, event, now_s: self.entered_s.append(event.duration_s))
         simulation.observe(Alone, self._is_alone)
         simulation.observe(ProviderFound, self._provider_found)
@@ -149,6 +150,7 @@ class Measurement:
         simulation.give(asker, effects)
 
     def _follow(self, count: int) -> None:
+        self.follow_since_s = self.simulation.now_s
         for _ in range(count):
             self.followed[self.honest().endpoint_id] = None
 
@@ -175,9 +177,10 @@ class Measurement:
         followed = self.followed[origin]
         if followed is None:
             author = self.simulation.peers[origin]
-            is_fresh = author.clock_s(now_s) - announcement.issued_ms / 1000 < FRESH_S
+            issued_s = announcement.issued_ms / 1000
+            is_fresh = author.clock_s(now_s) - issued_s < FRESH_S and issued_s >= author.clock_s(self.follow_since_s)
             if not is_fresh or not author.is_alive or now_s > self.run.duration_s - REACH_S:
-                return  # an old one that was handed on, or too late to be judged
+                return  # an old one that was handed on, one that was half way when we began, or too late to be judged
             followed = self.followed[origin] = Followed(announcement.issued_ms, now_s)
         if announcement.issued_ms == followed.issued_ms and now_s <= followed.since_s + REACH_S:
             followed.reached[peer.index] = None
