@@ -198,41 +198,30 @@ def test_the_last_voucher_is_read_before_the_purse_is_closed(tmp_path: Path) -> 
     run(test, tmp_path)
 
 
-def test_a_promise_of_ours_that_we_forgot_is_taken_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_promised_before", [False, True])
+def test_a_promise_of_ours_that_we_forgot_is_taken_over(tmp_path: Path, is_promised_before: bool) -> None:
+    """What was promised below it, by the process that did not know of it, is promised again above it."""
+
     async def test(world: Payers) -> None:
         payee = Payee()
         async with world.purse() as purse:
             channel, paying = await begin(world, purse, payee)
             voucher = Voucher(channel.channel_id, 1000)
             payee.answer = lambda payee, hello: Welcome(Promise(1000, sign_voucher(DOMAIN, voucher, HOT)), 1 << 40)
-            paying.verified(2 * KIB, PRICE)
+            if is_promised_before:
+                paying.verified(2 * KIB, PRICE)
+                await paying.settle_up()
+                assert channel.account.signed_units == 2
             await paying.ready(await world.connect(payee))
+            while channel.account.signed_units < 1000:
+                await world.rpc.head()
+            if not is_promised_before:
+                paying.verified(2 * KIB, PRICE)
             await payee.paid(1002)
             assert whole_units(channel.account.verified_parts) == 1002
         with world.ledger() as spent, world.book() as book:
             assert spent.promised() == {channel.channel_id: 1002}
-            assert spent.signed_on(world.today()) == 2
-            known = book.get(channel.channel_id)
-            assert known is not None
-            assert known.signed_units == 1002
-
-    run(test, tmp_path)
-
-
-def test_what_was_promised_below_a_promise_that_we_forgot_is_paid_above_it(tmp_path: Path) -> None:
-    async def test(world: Payers) -> None:
-        payee = Payee()
-        async with world.purse() as purse:
-            channel, paying = await begin(world, purse, payee)
-            voucher = Voucher(channel.channel_id, 1000)
-            payee.answer = lambda payee, hello: Welcome(Promise(1000, sign_voucher(DOMAIN, voucher, HOT)), 1 << 40)
-            paying.verified(2 * KIB, PRICE)
-            await paying.ready(await world.connect(payee))
-            await payee.paid(1002)
-            assert whole_units(channel.account.verified_parts) == 1002
-        with world.ledger() as spent, world.book() as book:
-            assert spent.promised() == {channel.channel_id: 1002}
-            assert spent.signed_on(world.today()) == 2
+            assert spent.signed_on(world.today()) == (4 if is_promised_before else 2)
             known = book.get(channel.channel_id)
             assert known is not None
             assert known.signed_units == 1002

@@ -60,15 +60,14 @@ class Asking:
         """Everybody's answer as it comes. Iterate to the end, or inside `contextlib.aclosing`."""
         queue: asyncio.Queue[Answer | None] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._ask_everybody(near, queue, looks_far=looks_far))]
+            task = group.create_task(self._ask_everybody(near, queue, looks_far=looks_far))
             try:
                 while (answer := await queue.get()) is not None:
                     yield answer
             except GeneratorExit:
                 return  # whoever asked has heard enough; a TaskGroup would take it for a failure of its own
             finally:
-                for task in tasks:
-                    task.cancel()
+                task.cancel()
 
     async def _ask_everybody(
         self, near: Sequence[PeerAddress], queue: "asyncio.Queue[Answer | None]", *, looks_far: bool

@@ -185,9 +185,9 @@ class Meshing:
         """The LAN's nodes come and go, and the registry is read late."""
         told = set[bytes]()
         while True:
-            fresh = [each for each in self._seeds() if each.endpoint_id not in told]
-            told = {each.endpoint_id for each in self._seeds()}
-            service.seed(fresh)
+            seeds = list(self._seeds())
+            service.seed([each for each in seeds if each.endpoint_id not in told])
+            told = {each.endpoint_id for each in seeds}
             await asyncio.sleep(SEEDS_S)
 
     async def _keep_contacts(self, service: "MeshService") -> None:

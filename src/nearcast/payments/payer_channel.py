@@ -315,4 +315,5 @@ class PayerChannel:
             self._owe(self.account.signed_units - self._known_units << PART_BITS)
             self._known_units = units
             self._promised(units)
+            self._work.beat()  # the task may sleep: what it had signed for is due again
             self._desk.telemetry.count("promises_adopted")
