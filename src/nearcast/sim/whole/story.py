@@ -31,6 +31,10 @@ class Story:
     def tell(self, who: str, what: str) -> None:
         """The same for what people want to read when the run fails."""
         self.note(who, what)
+        self.remark(who, what)
+
+    def remark(self, who: str, what: str) -> None:
+        """The same for what two runs of one seed may say in other words; it is not hashed."""
         self._newest.append(f"{self.now_s:12.6f}  {who}: {what}")
 
     @property

@@ -30,6 +30,7 @@ from nearcast.sim.whole.loop import VirtualLoop, run_virtually
 from nearcast.sim.whole.member import Member, MemberError
 from nearcast.sim.whole.network import Conditions, WorldNetwork
 from nearcast.sim.whole.peopling import Peopling, wallets
+from nearcast.sim.whole.remarks import remarks
 from nearcast.sim.whole.sealing import Seal, collect, sealed
 from nearcast.sim.whole.story import Story
 from nearcast.sim.whole.watching import watching
@@ -105,7 +106,7 @@ def run_world(
     """
     story = Story(story_file)
     try:
-        with _folder() as root, sealed(random.Random(f"{seed}/entropy")) as seal:
+        with _folder() as root, remarks(story), sealed(random.Random(f"{seed}/entropy")) as seal:
             outcome = run_virtually(
                 lambda loop: _run(loop, wishes, seed, seal, story, root, on_progress), random.Random(f"{seed}/work")
             )
