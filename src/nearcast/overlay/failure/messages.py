@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from nearcast.errors import RemoteError
+from nearcast.fields import boolean_of, bytes_of, bytes_within, exactly, integer_of, list_of, map_of
 from nearcast.overlay.contact_fields import contact_fields, parse_contact, parse_endpoint_id
 from nearcast.overlay.failure.rumours import INCARNATION_MAX, Alive, Dead, Left, Rumour, Suspect
 from nearcast.transport.base import PeerAddress
@@ -126,26 +127,31 @@ def fields(message: FailureMessage) -> dict[str, Any]:
 
 def parse(value: Any) -> FailureMessage:
     """The message of what `fields` gave. Raises RemoteError."""
-    if not isinstance(value, dict):
-        raise RemoteError("malformed detector message: not a map")
+    value = map_of(value, "a detector's message")
     match value.get("t"):
         case "p":
-            return Ping(*_header(value), _rumours(value), _coordinate(value), _flag(value, "f"))
+            return Ping(
+                *_header(value),
+                _rumours(value),
+                _coordinate(value),
+                boolean_of(value.get("f", False), "whether a ping is reliable"),
+            )
         case "a":
             return Ack(*_header(value), _rumours(value), _coordinate(value))
         case "q":
             return PingRequest(*_header(value), parse_endpoint_id(value.get("m")), _rumours(value))
         case "i":
-            return IndirectAck(_number(value.get("n"), SEQUENCE_MAX))
+            return IndirectAck(_sequence(value))
         case "n":
-            return Nack(_number(value.get("n"), SEQUENCE_MAX))
+            return Nack(_sequence(value))
         case "g":
-            return Gossip(_number(value.get("i"), INCARNATION_MAX), _rumours(value))
+            return Gossip(_incarnation(value.get("i")), _rumours(value))
         case "s":
-            return SyncRequest(_own(value), _bytes(value.get("d"), BUCKETS * DIGEST_BYTES))
+            return SyncRequest(_own(value), bytes_of(value.get("d"), "the digests", BUCKETS * DIGEST_BYTES))
         case "e":
-            incarnation = _number(value.get("i"), INCARNATION_MAX)
-            return SyncAnswer(incarnation, _buckets(value.get("b")), _rumours(value), _flag(value, "w"))
+            incarnation = _incarnation(value.get("i"))
+            has_more = boolean_of(value.get("w", False), "whether there is more")
+            return SyncAnswer(incarnation, _buckets(value.get("b")), _rumours(value), has_more)
         case "h":
             return Heartbeats(_heartbeats(value.get("h")))
         case _:
@@ -174,16 +180,18 @@ def _rumour_fields(rumour: Rumour) -> list[Any]:
 
 
 def _parse_rumour(value: Any) -> Rumour:
+    if type(value) is not list or not value or type(value[0]) is not int:  # False is 0 to a pattern
+        raise RemoteError("malformed rumour: it is not a list that begins with its kind")
     match value:
         case [0, contact, incarnation]:
-            return Alive(parse_contact(contact), _number(incarnation, INCARNATION_MAX))
+            return Alive(parse_contact(contact), _incarnation(incarnation))
         case [1, subject, incarnation, accuser]:
-            number = _number(incarnation, INCARNATION_MAX)
+            number = _incarnation(incarnation)
             return Suspect(parse_endpoint_id(subject), number, parse_endpoint_id(accuser))
         case [2, subject, incarnation, accuser]:
-            return Dead(parse_endpoint_id(subject), _number(incarnation, INCARNATION_MAX), parse_endpoint_id(accuser))
+            return Dead(parse_endpoint_id(subject), _incarnation(incarnation), parse_endpoint_id(accuser))
         case [3, subject, incarnation]:
-            return Left(parse_endpoint_id(subject), _number(incarnation, INCARNATION_MAX))
+            return Left(parse_endpoint_id(subject), _incarnation(incarnation))
         case _:
             raise RemoteError("malformed rumour: of no kind that is known here")
 
@@ -192,9 +200,7 @@ def _rumours(value: dict[str, Any]) -> tuple[Rumour, ...]:
     items = value.get("r")
     if items is None:
         return ()
-    if not isinstance(items, list) or len(items) > RUMOURS_MAX:
-        raise RemoteError(f"malformed rumours: they are a list of at most {RUMOURS_MAX}")
-    rumours = tuple(_parse_rumour(item) for item in items)
+    rumours = tuple(_parse_rumour(item) for item in list_of(items, "the rumours", RUMOURS_MAX))
     if sum(rumour.size_bytes for rumour in rumours) > RUMOURS_BYTES_MAX:
         raise RemoteError(f"malformed rumours: together more than {RUMOURS_BYTES_MAX} bytes")
     return rumours
@@ -208,51 +214,36 @@ def _own(value: dict[str, Any]) -> Alive:
 
 
 def _buckets(value: Any) -> bytes:
-    if not isinstance(value, bytes) or len(value) > BUCKETS or any(number >= BUCKETS for number in value):
+    buckets = bytes_within(value, "a sync answer's buckets", 0, BUCKETS)
+    if any(number >= BUCKETS for number in buckets):
         raise RemoteError(f"malformed sync answer: its buckets are numbers below {BUCKETS}")
-    if len(set(value)) != len(value):
+    if len(set(buckets)) != len(buckets):
         raise RemoteError("malformed sync answer: it has a bucket twice")
-    return value
+    return buckets
 
 
 def _heartbeats(value: Any) -> tuple[tuple[PeerAddress, int], ...]:
-    if not isinstance(value, list) or len(value) > HEARTBEATS_MAX:
-        raise RemoteError(f"malformed heartbeats: they are a list of at most {HEARTBEATS_MAX}")
     entries: list[tuple[PeerAddress, int]] = []
-    for item in value:
-        if not isinstance(item, list) or len(item) != 2:
-            raise RemoteError("malformed heartbeats: each is a contact and a number")
-        entries.append((parse_contact(item[0]), _number(item[1], HEARTBEAT_MAX)))
+    for item in list_of(value, "the heartbeats", HEARTBEATS_MAX):
+        contact, heartbeat = exactly(item, "an entry of the heartbeats", 2)
+        entries.append((parse_contact(contact), integer_of(heartbeat, "a heartbeat", HEARTBEAT_MAX)))
     return tuple(entries)
 
 
 def _header(value: dict[str, Any]) -> tuple[int, int]:
-    return _number(value.get("n"), SEQUENCE_MAX), _number(value.get("i"), INCARNATION_MAX)
+    return _sequence(value), _incarnation(value.get("i"))
+
+
+def _sequence(value: dict[str, Any]) -> int:
+    return integer_of(value.get("n"), "a sequence number", SEQUENCE_MAX)
+
+
+def _incarnation(value: Any) -> int:
+    return integer_of(value, "an incarnation", INCARNATION_MAX)
 
 
 def _coordinate(value: dict[str, Any]) -> bytes | None:
     coordinate = value.get("c")
     if coordinate is None:
         return None
-    if not isinstance(coordinate, bytes) or len(coordinate) > COORDINATE_BYTES_MAX:
-        raise RemoteError(f"malformed coordinate: it has at most {COORDINATE_BYTES_MAX} bytes")
-    return coordinate
-
-
-def _flag(value: dict[str, Any], key: str) -> bool:
-    flag = value.get(key, False)
-    if not isinstance(flag, bool):
-        raise RemoteError("malformed detector message: a flag is true or false")
-    return flag
-
-
-def _number(value: Any, maximum: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= maximum:
-        raise RemoteError(f"malformed detector message: a number is between 0 and {maximum}")
-    return value
-
-
-def _bytes(value: Any, size_bytes: int) -> bytes:
-    if not isinstance(value, bytes) or len(value) != size_bytes:
-        raise RemoteError(f"malformed detector message: digests have {size_bytes} bytes")
-    return value
+    return bytes_within(coordinate, "a coordinate", 0, COORDINATE_BYTES_MAX)

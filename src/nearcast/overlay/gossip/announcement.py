@@ -15,6 +15,7 @@ from typing import Any
 import libipld
 
 from nearcast.errors import RemoteError
+from nearcast.fields import boolean_of, bytes_within, integer_of, map_of
 from nearcast.overlay.contact_fields import contact_fields, parse_contact
 from nearcast.overlay.gossip.envelope import ANNOUNCEMENT_KIND, OPENED_MAX, Envelope, Sign, open_envelope, seal
 from nearcast.overlay.gossip.messages import ANNOUNCEMENT_BYTES_MAX
@@ -105,29 +106,19 @@ def parse_announcement(topic: str, payload: bytes) -> Announcement:
 
 
 def _parse_body(topic: str, envelope: Envelope, payload: bytes) -> Announcement:
-    body = decode_message(envelope.body)
-    if not isinstance(body, dict):
-        raise RemoteError("malformed announcement: it is a map")
+    body = map_of(decode_message(envelope.body), "an announcement")
     contact = parse_contact(body.get("c"))
     if contact.endpoint_id != envelope.origin:
         raise RemoteError("malformed announcement: it is of somebody else than its origin")
     region = parse_region(body.get("g")) if body.get("g") != "" else ""
     if topic.startswith(REGION_PREFIX) and region != topic.removeprefix(REGION_PREFIX):
         raise RemoteError("malformed announcement: it is of another region")
-    coordinate = body.get("x")
-    if not isinstance(coordinate, bytes) or len(coordinate) > COORDINATE_BYTES_MAX:
-        raise RemoteError(f"malformed announcement: a coordinate has at most {COORDINATE_BYTES_MAX} bytes")
-    is_first = body.get("n")
-    if not isinstance(is_first, bool):
-        raise RemoteError("malformed announcement: it is a first one or not")
+    is_first = boolean_of(body.get("n"), "whether an announcement is the first one")
     facts = NodeFacts(
-        _integer(body, "p", PRICE_MAX), _integer(body, "l", LOAD_MAX), _integer(body, "b", MBPS_MAX), coordinate, region
+        price_per_gib=integer_of(body.get("p"), "an announced price", PRICE_MAX),
+        load_permille=integer_of(body.get("l"), "an announced load", LOAD_MAX),
+        mbps=integer_of(body.get("b"), "an announced bandwidth", MBPS_MAX),
+        coordinate=bytes_within(body.get("x"), "an announced coordinate", 0, COORDINATE_BYTES_MAX),
+        region=region,
     )
     return Announcement(contact, facts, envelope.issued_ms, envelope.lifetime_s, is_first, payload)
-
-
-def _integer(body: dict[str, Any], key: str, limit: int) -> int:
-    value = body.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
-        raise RemoteError(f"malformed announcement: {key!r} is a number up to {limit}")
-    return value

@@ -14,6 +14,7 @@ from functools import lru_cache
 import libipld
 
 from nearcast.errors import RemoteError
+from nearcast.fields import bytes_of, bytes_within, exactly, integer_of
 from nearcast.overlay.contact_fields import parse_endpoint_id
 from nearcast.overlay.gossip.messages import ID_BYTES, PAYLOAD_BYTES_MAX, PERIOD_S_MAX
 from nearcast.wire import decode_message
@@ -73,24 +74,17 @@ def open_envelope(topic: str, payload: bytes) -> Envelope:
     """Parse a broadcast's payload. Raises RemoteError when it is malformed; the signature is still to be checked."""
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise RemoteError(f"malformed broadcast: more than {PAYLOAD_BYTES_MAX} bytes")
-    value = decode_message(payload)
-    if not isinstance(value, list) or len(value) != 6:
-        raise RemoteError("malformed broadcast: an envelope has six parts")
-    origin, issued_ms, lifetime_s, kind, body, signature = value
+    origin, issued_ms, lifetime_s, kind, body, signature = exactly(decode_message(payload), "an envelope", 6)
     parse_endpoint_id(origin)
-    if not _is_integer(issued_ms, ISSUED_MS_MAX) or not _is_integer(lifetime_s, LIFETIME_S_MAX):
-        raise RemoteError("malformed broadcast: its times are numbers within bounds")
+    integer_of(issued_ms, "the time of a broadcast", ISSUED_MS_MAX)
+    integer_of(lifetime_s, "the lifetime of a broadcast", LIFETIME_S_MAX)
     if not isinstance(kind, str) or not 0 < len(kind) <= KIND_CHARACTERS_MAX or not kind.isascii():
         raise RemoteError("malformed broadcast: its kind is a short word")
-    if not isinstance(body, bytes) or not isinstance(signature, bytes) or len(signature) != SIGNATURE_BYTES:
-        raise RemoteError("malformed broadcast: body and signature are bytes")
+    bytes_within(body, "the body of a broadcast", 0, PAYLOAD_BYTES_MAX)
+    bytes_of(signature, "the signature of a broadcast", SIGNATURE_BYTES)
     signed = _signed(topic, origin, issued_ms, lifetime_s, kind, body)
     return Envelope(message_id(topic, payload), origin, issued_ms, lifetime_s, kind, body, signature, signed)
 
 
 def _signed(topic: str, origin: bytes, issued_ms: int, lifetime_s: int, kind: str, body: bytes) -> bytes:
     return SIGNED_PREFIX + bytes(libipld.encode_dag_cbor([topic, origin, issued_ms, lifetime_s, kind, body]))
-
-
-def _is_integer(value: object, limit: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
 
 from nearcast.errors import RemoteError
+from nearcast.fields import boolean_of, bytes_of, bytes_within, integer_of, list_of, map_of
 from nearcast.overlay.contact_fields import contact_fields, parse_contact, parse_contacts
 from nearcast.overlay.gossip.topics import parse_topic
 from nearcast.transport.base import PeerAddress
@@ -198,15 +199,14 @@ def fields(message: Message) -> dict[str, Any]:
 
 def parse(value: Any) -> Message:
     """The message of such a map. Raises RemoteError."""
-    if not isinstance(value, dict):
-        raise RemoteError("malformed gossip: a message is a map")
+    value = map_of(value, "a message of gossip")
     topic = parse_topic(value.get("t"))
     kind = value.get("m")
     match kind:
         case "join" | "walk" | "ask" | "answer" | "part" | "shuffle" | "shuffled" | "listen":
             return _parse_membership(kind, topic, value)
         case "push":
-            return Push(topic, _integer(value, "r", ROUND_MAX), _payload(value.get("b"), PAYLOAD_BYTES_MAX))
+            return Push(topic, _round(value.get("r")), bytes_within(value.get("b"), "a payload", 1, PAYLOAD_BYTES_MAX))
         case "have":
             ids, rounds = _ids(value.get("i")), _rounds(value.get("r"))
             if len(ids) != len(rounds) or not ids:
@@ -217,8 +217,9 @@ def parse(value: Any) -> Message:
         case "prune":
             return Prune(topic)
         case "snapshot":
-            period_s = float(_integer(value, "p", int(PERIOD_S_MAX)))
-            return Snapshot(topic, _announcements(value.get("l")), period_s, _boolean(value, "q"))
+            period_s = float(integer_of(value.get("p"), "a snapshot's period", int(PERIOD_S_MAX)))
+            is_crowded = boolean_of(value.get("q"), "whether it is crowded")
+            return Snapshot(topic, _announcements(value.get("l")), period_s, is_crowded)
         case _:
             raise RemoteError("malformed gossip: no such message")
 
@@ -230,9 +231,10 @@ def _parse_membership(kind: str, topic: str, value: dict[str, Any]) -> Message:
         case "walk":
             return Walk(topic, parse_contact(value.get("c")), _hops(value))
         case "ask":
-            return Ask(topic, parse_contact(value.get("c")), _boolean(value, "u"))
+            return Ask(topic, parse_contact(value.get("c")), boolean_of(value.get("u"), "whether it is urgent"))
         case "answer":
-            return Answer(topic, _boolean(value, "ok"), parse_contacts(value.get("l"), CONTACTS_MAX))
+            is_accepted = boolean_of(value.get("ok"), "whether it is accepted")
+            return Answer(topic, is_accepted, parse_contacts(value.get("l"), CONTACTS_MAX))
         case "part":
             return Part(topic, parse_contacts(value.get("l"), CONTACTS_MAX))
         case "shuffle":
@@ -248,55 +250,30 @@ def _list(contacts: tuple[PeerAddress, ...]) -> list[Any]:
     return [contact_fields(contact) for contact in contacts]
 
 
-def _boolean(value: dict[str, Any], key: str) -> bool:
-    given = value.get(key)
-    if not isinstance(given, bool):
-        raise RemoteError(f"malformed gossip: {key!r} is true or false")
-    return given
-
-
-def _integer(value: dict[str, Any], key: str, limit: int) -> int:
-    given = value.get(key)
-    if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= limit:
-        raise RemoteError(f"malformed gossip: {key!r} is a number up to {limit}")
-    return given
-
-
 def _hops(value: dict[str, Any]) -> int:
     """Hops left, cut to HOPS_MAX: nobody sends walkers around the overlay for ever."""
-    return min(_integer(value, "h", 1 << 16), HOPS_MAX)
+    return min(integer_of(value.get("h"), "the hops left", 1 << 16), HOPS_MAX)
 
 
 def _nonce(value: dict[str, Any]) -> bytes:
-    nonce = value.get("n")
-    if not isinstance(nonce, bytes) or len(nonce) != NONCE_BYTES:
-        raise RemoteError(f"malformed gossip: a nonce is {NONCE_BYTES} bytes")
-    return nonce
-
-
-def _payload(value: Any, limit_bytes: int) -> bytes:
-    if not isinstance(value, bytes) or not 0 < len(value) <= limit_bytes:
-        raise RemoteError(f"malformed gossip: a payload has up to {limit_bytes} bytes")
-    return value
+    return bytes_of(value.get("n"), "a nonce", NONCE_BYTES)
 
 
 def _ids(value: Any) -> tuple[bytes, ...]:
-    if not isinstance(value, list) or len(value) > IDS_MAX:
-        raise RemoteError(f"malformed gossip: at most {IDS_MAX} ids at a time")
-    if not all(isinstance(item, bytes) and len(item) == ID_BYTES for item in value) or len(set(value)) != len(value):
-        raise RemoteError(f"malformed gossip: an id is {ID_BYTES} bytes, each named once")
-    return tuple(value)
+    ids = tuple(bytes_of(item, "an id", ID_BYTES) for item in list_of(value, "the ids", IDS_MAX))
+    if len(set(ids)) != len(ids):
+        raise RemoteError("malformed gossip: an id is named twice")
+    return ids
 
 
 def _rounds(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list) or len(value) > IDS_MAX:
-        raise RemoteError(f"malformed gossip: at most {IDS_MAX} rounds at a time")
-    if not all(isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= ROUND_MAX for item in value):
-        raise RemoteError(f"malformed gossip: a round is a number up to {ROUND_MAX}")
-    return tuple(value)
+    return tuple(_round(item) for item in list_of(value, "the rounds", IDS_MAX))
+
+
+def _round(value: Any) -> int:
+    return integer_of(value, "a round", ROUND_MAX)
 
 
 def _announcements(value: Any) -> tuple[bytes, ...]:
-    if not isinstance(value, list) or len(value) > SNAPSHOT_ANNOUNCEMENTS_MAX:
-        raise RemoteError(f"malformed gossip: at most {SNAPSHOT_ANNOUNCEMENTS_MAX} announcements in a snapshot")
-    return tuple(_payload(item, ANNOUNCEMENT_BYTES_MAX) for item in value)
+    items = list_of(value, "a snapshot's announcements", SNAPSHOT_ANNOUNCEMENTS_MAX)
+    return tuple(bytes_within(item, "an announcement", 1, ANNOUNCEMENT_BYTES_MAX) for item in items)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from nearcast.errors import RemoteError
+from nearcast.fields import boolean_of, bytes_of, integer_of, list_of, map_of
 from nearcast.overlay.contact_fields import contact_fields, parse_contact, parse_contacts
 from nearcast.overlay.kademlia.keys import KEY_BYTES
 from nearcast.overlay.kademlia.records import Record, parse_provider, parse_value, record_fields
@@ -113,9 +114,8 @@ def fields(message: Message) -> dict[str, Any]:
 
 def parse(value: Any) -> Message:
     """The message of a map of fields. Raises RemoteError."""
-    if not isinstance(value, dict):
-        raise RemoteError("malformed message of the hash table: it is not a map")
-    request_id = _request_id(value.get("i"))
+    value = map_of(value, "a message of the hash table")
+    request_id = integer_of(value.get("i"), "a request's id", REQUEST_ID_MAX)
     match value.get("t"):
         case "p":
             return Ping(request_id, _parse_own(value))
@@ -131,9 +131,10 @@ def parse(value: Any) -> Message:
             contacts = parse_contacts(value.get("c"), CONTACTS_PER_ANSWER_MAX)
             return Nodes(request_id, contacts, _parse_records(value.get("r")))
         case "s":
-            return Store(request_id, _parse_record(value.get("r")), _flag(value.get("c", False)), _parse_own(value))
+            is_copy = boolean_of(value.get("c", False), "whether a record is a copy")
+            return Store(request_id, _parse_record(value.get("r")), is_copy, _parse_own(value))
         case "k":
-            return Kept(request_id, _flag(value.get("y")))
+            return Kept(request_id, boolean_of(value.get("y"), "whether a record was kept"))
         case _:
             raise RemoteError("malformed message of the hash table: of no known type")
 
@@ -149,9 +150,8 @@ def _parse_own(value: dict[str, Any]) -> PeerAddress | None:
 def _parse_records(value: Any) -> tuple[Record, ...]:
     if value is None:
         return ()
-    if not isinstance(value, list) or len(value) > RECORDS_PER_ANSWER_MAX:
-        raise RemoteError(f"malformed message of the hash table: more than {RECORDS_PER_ANSWER_MAX} records")
-    return tuple(_parse_record(record) for record in value)
+    records = list_of(value, "the records of an answer", RECORDS_PER_ANSWER_MAX)
+    return tuple(_parse_record(record) for record in records)
 
 
 def _parse_record(value: Any) -> Record:
@@ -159,18 +159,4 @@ def _parse_record(value: Any) -> Record:
 
 
 def _key(value: Any) -> bytes:
-    if not isinstance(value, bytes) or len(value) != KEY_BYTES:
-        raise RemoteError(f"malformed message of the hash table: a key is {KEY_BYTES} bytes")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise RemoteError("malformed message of the hash table: a flag is true or false")
-    return value
-
-
-def _request_id(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= REQUEST_ID_MAX:
-        raise RemoteError(f"malformed message of the hash table: a request's id is a number up to {REQUEST_ID_MAX}")
-    return value
+    return bytes_of(value, "a key", KEY_BYTES)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nearcast.errors import RemoteError, UsageError
+from nearcast.errors import UsageError
+from nearcast.fields import bytes_of, bytes_within, exactly, integer_of
 from nearcast.overlay.contact_fields import contact_fields, parse_contact, parse_endpoint_id
 from nearcast.overlay.kademlia.keys import KEY_BYTES, value_key
 from nearcast.transport.base import PeerAddress
@@ -109,30 +110,26 @@ def record_fields(record: Record) -> list[Any]:
 
 def parse_provider(value: Any) -> ProviderRecord:
     """Raises RemoteError. The signature is not verified."""
-    if not isinstance(value, list) or len(value) != 5:
-        raise RemoteError("malformed provider record: it is a list of five fields")
-    key, provider, sequence, expiry_s, signature = value
+    key, provider, sequence, expiry_s, signature = exactly(value, "a provider record", 5)
     return ProviderRecord(
-        _bytes(key, "key", KEY_BYTES, KEY_BYTES),
+        bytes_of(key, "a record's key", KEY_BYTES),
         parse_contact(provider),
-        _integer(sequence, "sequence", SEQUENCE_MAX),
-        _integer(expiry_s, "expiry", TIME_S_MAX),
-        _bytes(signature, "signature", SIGNATURE_BYTES, SIGNATURE_BYTES),
+        integer_of(sequence, "a record's sequence", SEQUENCE_MAX),
+        integer_of(expiry_s, "a record's expiry", TIME_S_MAX),
+        bytes_of(signature, "a record's signature", SIGNATURE_BYTES),
     )
 
 
 def parse_value(value: Any) -> ValueRecord:
     """Raises RemoteError. The signature is not verified."""
-    if not isinstance(value, list) or len(value) != 6:
-        raise RemoteError("malformed value record: it is a list of six fields")
-    owner, name, content, sequence, expiry_s, signature = value
+    owner, name, content, sequence, expiry_s, signature = exactly(value, "a value record", 6)
     return ValueRecord(
         parse_endpoint_id(owner),
-        _bytes(name, "name", 1, NAME_BYTES_MAX),
-        _bytes(content, "value", 0, VALUE_BYTES_MAX),
-        _integer(sequence, "sequence", SEQUENCE_MAX),
-        _integer(expiry_s, "expiry", TIME_S_MAX),
-        _bytes(signature, "signature", SIGNATURE_BYTES, SIGNATURE_BYTES),
+        bytes_within(name, "a value's name", 1, NAME_BYTES_MAX),
+        bytes_within(content, "a record's value", 0, VALUE_BYTES_MAX),
+        integer_of(sequence, "a record's sequence", SEQUENCE_MAX),
+        integer_of(expiry_s, "a record's expiry", TIME_S_MAX),
+        bytes_of(signature, "a record's signature", SIGNATURE_BYTES),
     )
 
 
@@ -142,15 +139,3 @@ def _provider_message(key: bytes, provider: PeerAddress, sequence: int, expiry_s
 
 def _value_message(owner: bytes, name: bytes, value: bytes, sequence: int, expiry_s: int) -> bytes:
     return encode_message([_VALUE_TAG, owner, name, value, sequence, expiry_s])
-
-
-def _bytes(value: Any, name: str, count_min: int, count_max: int) -> bytes:
-    if not isinstance(value, bytes) or not count_min <= len(value) <= count_max:
-        raise RemoteError(f"malformed record: its {name} is not {count_min} to {count_max} bytes")
-    return value
-
-
-def _integer(value: Any, name: str, limit: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= limit:
-        raise RemoteError(f"malformed record: its {name} is not a whole number up to {limit}")
-    return value
