@@ -10,8 +10,8 @@ from tests.chain.parties import AUTHORIZER, CHAIN_ID, CONFIG, PAYER
 
 from nearcast.chain.vouchers import settlement_domain
 from nearcast.errors import RemoteError
+from nearcast.fields import WORDS_CHARACTERS_MAX
 from nearcast.payments.messages import (
-    TEXT_CHARACTERS_MAX,
     Hello,
     Promise,
     Stop,
@@ -121,7 +121,7 @@ def test_a_strangers_text_cannot_move_our_terminal() -> None:
     said = parse_answer({"ok": False, "text": "\x1b[2Jgone\n" + "x" * 9999})
     assert isinstance(said, Unwelcome)
     assert said.text.startswith(" [2Jgone ")
-    assert len(said.text) <= TEXT_CHARACTERS_MAX
+    assert len(said.text) <= WORDS_CHARACTERS_MAX
 
 
 JSON_LIKE = st.recursive(

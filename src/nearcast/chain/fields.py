@@ -36,13 +36,6 @@ def hex_field(value: object, size_bytes: int, name: str) -> bytes:
     raise RemoteError(f"{name} is not {size_bytes} bytes in hexadecimal")
 
 
-def bytes_field(value: object, size_bytes: int, name: str) -> bytes:
-    """Exactly `size_bytes` bytes. RemoteError otherwise."""
-    if type(value) is not bytes or len(value) != size_bytes:
-        raise RemoteError(f"{name} is not {size_bytes} bytes")
-    return value
-
-
 def uint_field(value: object, bits: int, name: str) -> int:
     """A number of at most `bits` bits, as a number or in decimal digits. RemoteError otherwise."""
     if isinstance(value, str) and _DECIMAL.fullmatch(value):

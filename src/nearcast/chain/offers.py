@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nearcast.chain.eip712 import Domain, address_word, bytes32_word, keccak, type_hash, uint_word
-from nearcast.chain.fields import bytes_field, object_of, uint_field
+from nearcast.chain.fields import object_of
 from nearcast.chain.prices import PriceSchedule as PriceSchedule  # what an honest node asks is part of making offers
 from nearcast.chain.signing import Signer, recover
+from nearcast.fields import bytes_of, integer_of
 
 # No entry counts sooner than an hour after it was made: Blacklist's least window.
 LIST_AGE_MAX_S = 3_600
@@ -19,6 +20,7 @@ LIST_AGE_MAX_S = 3_600
 _OFFER_TYPE = type_hash(
     "Offer(bytes32 root,address client,uint64 pricePerGib,uint64 sizeBytes,uint64 blockNumber,bytes32 blockHash)"
 )
+_UINT64_MAX = (1 << 64) - 1
 _FIELDS = frozenset(("root", "client", "price", "size", "block", "hash"))
 
 
@@ -86,12 +88,12 @@ def parse_offer(value: object) -> Offer:
     """A stranger's offer out of a message's fields. RemoteError for anything malformed."""
     given = object_of(value, _FIELDS)
     return Offer(
-        root=bytes_field(given["root"], 32, "root"),
-        client=bytes_field(given["client"], 20, "client"),
-        price_units_per_gib=uint_field(given["price"], 64, "price"),
-        size_bytes=uint_field(given["size"], 64, "size"),
-        block_number=uint_field(given["block"], 64, "block"),
-        block_hash=bytes_field(given["hash"], 32, "hash"),
+        root=bytes_of(given["root"], "an offer's root", 32),
+        client=bytes_of(given["client"], "an offer's client", 20),
+        price_units_per_gib=integer_of(given["price"], "an offer's price", _UINT64_MAX),
+        size_bytes=integer_of(given["size"], "an offer's size", _UINT64_MAX),
+        block_number=integer_of(given["block"], "an offer's block", _UINT64_MAX),
+        block_hash=bytes_of(given["hash"], "an offer's block hash", 32),
     )
 
 

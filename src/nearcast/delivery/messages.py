@@ -28,20 +28,20 @@ from nearcast.chain.offers import parse_offer
 from nearcast.chain.signing import SIGNATURE_BYTES
 from nearcast.content.cid import Cid
 from nearcast.content.leaves import LEAVES_MAX
-from nearcast.delivery.message_fields import (
-    TEXT_CHARACTERS_MAX,
+from nearcast.delivery.message_fields import cid_of, path_of
+from nearcast.delivery.trail import HOPS_MAX, MARK_BYTES, MARKS_MAX, NO_TRAIL, Trail
+from nearcast.errors import RemoteError
+from nearcast.fields import (
+    WORDS_CHARACTERS_MAX,
     boolean_of,
     bytes_of,
     choice_of,
-    cid_of,
+    exactly,
     integer_of,
     list_of,
     map_of,
-    path_of,
-    text_of,
+    words_of,
 )
-from nearcast.delivery.trail import HOPS_MAX, MARK_BYTES, MARKS_MAX, NO_TRAIL, Trail
-from nearcast.errors import RemoteError
 
 VERSION = 1
 ROOTS_MAX = 64  # one probe; guess: a page and everything it links to
@@ -182,40 +182,40 @@ def request_fields(request: ProbeRequest | FetchRequest) -> dict[str, Any]:
 
 def parse_request(value: Any) -> ProbeRequest | FetchRequest | None:
     """The request, or None when it names a protocol or version that we do not speak. Raises RemoteError."""
-    fields = map_of(value)
+    fields = map_of(value, "a request")
     protocol = fields.get("p")
     if not isinstance(protocol, str) or protocol not in ("probe", "fetch") or fields.get("v") != VERSION:
         return None
     if protocol == "probe":
-        roots = tuple(cid_of(item) for item in list_of(fields.get("roots"), "roots", ROOTS_MAX))
+        roots = tuple(cid_of(item) for item in list_of(fields.get("roots"), "the roots of a probe", ROOTS_MAX))
         return ProbeRequest(roots, _trail(fields))
     return _parse_fetch(fields)
 
 
 def _parse_fetch(fields: dict[str, Any]) -> FetchRequest:
-    spans = tuple(_span(item) for item in list_of(fields.get("spans", []), "spans", SPANS_MAX))
+    spans = tuple(_span(item) for item in list_of(fields.get("spans", []), "the spans", SPANS_MAX))
     if sum(span.count for span in spans) > SPAN_LEAVES_MAX:
         raise RemoteError(f"a request for more than {SPAN_LEAVES_MAX} leaves")
     channel = fields.get("channel")
     return FetchRequest(
         root=cid_of(fields.get("root")),
         path=path_of(fields.get("path", "")),
-        want=choice_of(fields.get("want"), "want", _WANTS),
+        want=choice_of(fields.get("want"), "what is wanted", _WANTS),
         spans=spans,
-        inline_bytes=integer_of(fields.get("inline", 0), "inline", INLINE_BYTES_MAX),
-        nonce=bytes_of(fields.get("nonce"), "nonce", NONCE_BYTES),
-        skip=integer_of(fields.get("skip", 0), "skip", SKIP_MAX),
-        shallow=boolean_of(fields.get("shallow", False), "shallow"),
-        channel=None if channel is None else bytes_of(channel, "channel", CHANNEL_BYTES),
-        max_price=integer_of(fields.get("max_price", PRICE_FREE), "max_price", PRICE_MAX),
+        inline_bytes=integer_of(fields.get("inline", 0), "the bytes inline", INLINE_BYTES_MAX),
+        nonce=bytes_of(fields.get("nonce"), "the nonce", NONCE_BYTES),
+        skip=integer_of(fields.get("skip", 0), "what to skip", SKIP_MAX),
+        shallow=boolean_of(fields.get("shallow", False), "whether it is shallow"),
+        channel=None if channel is None else bytes_of(channel, "the channel", CHANNEL_BYTES),
+        max_price=integer_of(fields.get("max_price", PRICE_FREE), "the highest price", PRICE_MAX),
         trail=_trail(fields),
     )
 
 
 def _trail(fields: dict[str, Any]) -> Trail:
-    marks = list_of(fields.get("trail", []), "trail", MARKS_MAX)
-    hops = integer_of(fields.get("hops", 0), "hops", HOPS_MAX)
-    return Trail(hops, tuple(bytes_of(mark, "trail", MARK_BYTES) for mark in marks))
+    marks = list_of(fields.get("trail", []), "the trail", MARKS_MAX)
+    hops = integer_of(fields.get("hops", 0), "the hops", HOPS_MAX)
+    return Trail(hops, tuple(bytes_of(mark, "a mark of the trail", MARK_BYTES) for mark in marks))
 
 
 def holdings_fields(holdings: list[Holding]) -> dict[str, Any]:
@@ -225,13 +225,13 @@ def holdings_fields(holdings: list[Holding]) -> dict[str, Any]:
 
 def parse_holdings(value: Any, count: int) -> list[Holding]:
     """The answer to a probe for `count` roots. Raises RemoteError."""
-    fields = map_of(value)
+    fields = map_of(value, "an answer")
     if "end" in fields:
-        raise RemoteError(f"the probe was refused: {text_of(fields.get('text', ''))}")
-    items = list_of(fields.get("have"), "have", ROOTS_MAX)
+        raise RemoteError(f"the probe was refused: {words_of(fields.get('text', ''), 'the text')}")
+    items = list_of(fields.get("have"), "what it has", ROOTS_MAX)
     if len(items) != count:
         raise RemoteError(f"{len(items)} answers to a probe for {count} roots")
-    return [_holding(map_of(item)) for item in items]
+    return [_holding(map_of(item, "an answer to a probe")) for item in items]
 
 
 def answer_fields(answer: Offer | Refusal | MissingLeaf | Wait | End) -> dict[str, Any]:
@@ -240,13 +240,13 @@ def answer_fields(answer: Offer | Refusal | MissingLeaf | Wait | End) -> dict[st
         case Offer():
             return {"ok": True, "price": answer.price, **_signed_fields(answer.signed)}
         case Refusal():
-            return {"ok": False, "reason": answer.reason, "text": answer.text[:TEXT_CHARACTERS_MAX]}
+            return {"ok": False, "reason": answer.reason, "text": answer.text[:WORDS_CHARACTERS_MAX]}
         case MissingLeaf():
             return {"missing": [answer.cid.to_bytes(), answer.index]}
         case Wait():
             return {"wait": True}
         case End():
-            return {"end": answer.reason, "text": answer.text[:TEXT_CHARACTERS_MAX]}
+            return {"end": answer.reason, "text": answer.text[:WORDS_CHARACTERS_MAX]}
 
 
 def _signed_fields(signed: SignedOffer | None) -> dict[str, Any]:
@@ -255,43 +255,42 @@ def _signed_fields(signed: SignedOffer | None) -> dict[str, Any]:
 
 def parse_answer(value: Any) -> Offer | Refusal | MissingLeaf | Wait | End:
     """What the serving side said. Raises RemoteError when it is none of the five."""
-    fields = map_of(value)
+    fields = map_of(value, "an answer")
     if fields.get("ok") is True:
         return _offer(fields)
     if fields.get("ok") is False:
-        return Refusal(choice_of(fields.get("reason"), "reason", _REASONS), text_of(fields.get("text", "")))
+        return Refusal(
+            choice_of(fields.get("reason"), "the reason", _REASONS), words_of(fields.get("text", ""), "the text")
+        )
     if "missing" in fields:
-        item = list_of(fields["missing"], "missing", 2)
-        if len(item) != 2:
-            raise RemoteError("the field 'missing' is not a CID and an index")
-        return MissingLeaf(cid_of(item[0]), integer_of(item[1], "missing", LEAVES_MAX))
+        cid, index = exactly(fields["missing"], "a missing leaf", 2)
+        return MissingLeaf(cid_of(cid), integer_of(index, "the index of a missing leaf", LEAVES_MAX))
     if fields.get("wait") is True:
         return Wait()
-    return End(choice_of(fields.get("end"), "end", _REASONS), text_of(fields.get("text", "")))
+    return End(choice_of(fields.get("end"), "the end", _REASONS), words_of(fields.get("text", ""), "the text"))
 
 
 def _offer(fields: dict[str, Any]) -> Offer:
     """With a price, the statement and its signature must be there, and the statement must name the same price."""
-    price = integer_of(fields.get("price"), "price", PRICE_MAX)
+    price = integer_of(fields.get("price"), "the price", PRICE_MAX)
     if price == PRICE_FREE:
         return Offer(price)
     offer = parse_offer(fields.get("offer"))
     if offer.price_units_per_gib != price:
         raise RemoteError("the offer that was signed has another price")
-    return Offer(price, SignedOffer(offer, bytes_of(fields.get("signature"), "signature", SIGNATURE_BYTES)))
+    return Offer(price, SignedOffer(offer, bytes_of(fields.get("signature"), "the signature", SIGNATURE_BYTES)))
 
 
 def _holding(fields: dict[str, Any]) -> Holding:
     size = fields.get("size")
     return Holding(
-        state=choice_of(fields.get("state"), "state", _STATES),
-        size_bytes=None if size is None else integer_of(size, "size", 1 << 63),
-        price=integer_of(fields.get("price", PRICE_FREE), "price", PRICE_MAX),
+        state=choice_of(fields.get("state"), "the state", _STATES),
+        size_bytes=None if size is None else integer_of(size, "the size", 1 << 63),
+        price=integer_of(fields.get("price", PRICE_FREE), "the price", PRICE_MAX),
     )
 
 
 def _span(value: Any) -> LeafSpan:
-    item = list_of(value, "spans", 3)
-    if len(item) != 3:
-        raise RemoteError("a span is not a CID, a first leaf and a count")
-    return LeafSpan(cid_of(item[0]), integer_of(item[1], "spans", LEAVES_MAX), integer_of(item[2], "spans", LEAVES_MAX))
+    cid, first, count = exactly(value, "a span", 3)
+    first = integer_of(first, "the first leaf of a span", LEAVES_MAX)
+    return LeafSpan(cid_of(cid), first, integer_of(count, "the count of a span", LEAVES_MAX))

@@ -10,7 +10,8 @@ verified here.
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args
 
-from nearcast.errors import LimitError, RemoteError
+from nearcast.errors import LimitError
+from nearcast.fields import choice_of, map_of
 from nearcast.overlay import measuring
 from nearcast.overlay.failure import messages as failure
 from nearcast.overlay.gossip import messages as gossip
@@ -55,12 +56,8 @@ def fields(message: Message) -> dict[str, Any]:
 
 def parse(value: Any) -> Message:
     """The message of a frame's decoded value. Raises RemoteError."""
-    if not isinstance(value, dict):
-        raise RemoteError("malformed message of the overlay: it is not a map")
-    protocol = value.get("p")
-    parser = _PARSERS.get(protocol) if isinstance(protocol, str) else None
-    if parser is None:
-        raise RemoteError("malformed message of the overlay: of no known protocol")
+    value = map_of(value, "a message of the overlay")
+    parser = choice_of(value.get("p"), "the protocol", _PARSERS)
     return parser(value.get("m"))
 
 

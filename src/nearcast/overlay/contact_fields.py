@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from nearcast.errors import RemoteError
+from nearcast.fields import bytes_of, list_of
 from nearcast.overlay.peers import ADDRESSES_MAX, ENDPOINT_ID_BYTES, parse_place
 from nearcast.transport.base import PeerAddress
 
@@ -50,9 +51,7 @@ def parse_contact(value: Any) -> PeerAddress:
 
 def parse_contacts(value: Any, count_max: int) -> tuple[PeerAddress, ...]:
     """A list of at most `count_max` contacts, nobody twice. Raises RemoteError."""
-    if not isinstance(value, list) or len(value) > count_max:
-        raise RemoteError(f"malformed contacts: they are a list of at most {count_max}")
-    contacts = tuple(parse_contact(item) for item in value)
+    contacts = tuple(parse_contact(item) for item in list_of(value, "the contacts", count_max))
     if len({contact.endpoint_id for contact in contacts}) != len(contacts):
         raise RemoteError("malformed contacts: one of them is named twice")
     return contacts
@@ -60,20 +59,17 @@ def parse_contacts(value: Any, count_max: int) -> tuple[PeerAddress, ...]:
 
 def parse_endpoint_id(value: Any) -> bytes:
     """32 bytes. Raises RemoteError."""
-    if not isinstance(value, bytes) or len(value) != ENDPOINT_ID_BYTES:
-        raise RemoteError(f"malformed contact: an endpoint id is {ENDPOINT_ID_BYTES} bytes")
-    return value
+    return bytes_of(value, "an endpoint id", ENDPOINT_ID_BYTES)
 
 
 def parse_addresses(value: Any) -> tuple[str, ...]:
     """At most 16 different `host:port`. Raises RemoteError."""
-    if not isinstance(value, list) or len(value) > ADDRESSES_MAX:
-        raise RemoteError(f"malformed contact: its addresses are a list of at most {ADDRESSES_MAX}")
-    if not all(_is_address(address) for address in value):
+    addresses = list_of(value, "the addresses of a contact", ADDRESSES_MAX)
+    if not all(_is_address(address) for address in addresses):
         raise RemoteError("malformed contact: an address is host:port, an IPv6 one [host]:port")
-    if len(set(value)) != len(value):
+    if len(set(addresses)) != len(addresses):
         raise RemoteError("malformed contact: it has an address twice")
-    return tuple(value)
+    return tuple(addresses)
 
 
 def _parse_relay(value: Any) -> str:

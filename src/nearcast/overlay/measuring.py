@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from nearcast.errors import RemoteError
+from nearcast.fields import bytes_within, integer_of, map_of
 from nearcast.overlay.machine import Effect, Send
 from nearcast.transport.base import PeerAddress
 
@@ -63,20 +64,15 @@ def fields(message: Message) -> dict[str, Any]:
 
 def parse(value: Any) -> Message:
     """The message of a map of fields. Raises RemoteError."""
-    if not isinstance(value, dict):
-        raise RemoteError("malformed probe: it is not a map")
-    sequence = value.get("n")
-    if isinstance(sequence, bool) or not isinstance(sequence, int) or not 0 <= sequence <= SEQUENCE_MAX:
-        raise RemoteError(f"malformed probe: its sequence is a number up to {SEQUENCE_MAX}")
+    value = map_of(value, "a probe")
+    sequence = integer_of(value.get("n"), "the sequence of a probe", SEQUENCE_MAX)
     match value.get("t"):
         case "p":
             return Probe(sequence)
         case "e":
             coordinate = value.get("c")
-            if coordinate is not None and not isinstance(coordinate, bytes):
-                raise RemoteError("malformed echo: its coordinate is bytes")
-            if coordinate is not None and len(coordinate) > COORDINATE_BYTES_MAX:
-                raise RemoteError(f"malformed echo: a coordinate has at most {COORDINATE_BYTES_MAX} bytes")
+            if coordinate is not None:
+                bytes_within(coordinate, "the coordinate of an echo", 0, COORDINATE_BYTES_MAX)
             return Echo(sequence, coordinate)
         case _:
             raise RemoteError("malformed probe: of no known type")

@@ -26,12 +26,12 @@ from nearcast.chain.eip712 import Domain
 from nearcast.chain.signing import SIGNATURE_BYTES, Signer
 from nearcast.chain.vouchers import ChannelConfig, Voucher, channel_id, sign_voucher, verify_voucher
 from nearcast.errors import RemoteError, UsageError
+from nearcast.fields import WORDS_CHARACTERS_MAX, boolean_of, bytes_of, exactly, integer_of, map_of, words_of
 
 PROTOCOL: Final = "pay"
 VERSION: Final = 1
 NONCE_BYTES: Final = 16  # of a fetch; delivery/messages.py
-TEXT_CHARACTERS_MAX: Final = 512
-_UNITS_END: Final = 1 << 63  # what the books hold; all USDC there is are 2^56 units
+_NUMBER_MAX: Final = (1 << 63) - 1  # what the books hold; all USDC there is are 2^56 units
 _ADDRESS_BYTES: Final = 20
 _WORD_BYTES: Final = 32
 
@@ -100,25 +100,19 @@ def hello_fields(hello: Hello) -> dict[str, Any]:
 
 def parse_hello(value: Any) -> Hello:
     """Raises RemoteError, also for a channel that the contract would not take."""
-    fields = _fields(value)
-    items = fields.get("config")
-    if not isinstance(items, list) or len(items) != 7:
-        raise RemoteError("the channel is not a list of seven fields")
-    payer, payer_authorizer, receiver, receiver_authorizer, token = (_bytes(item, _ADDRESS_BYTES) for item in items[:5])
+    fields = map_of(value, "a payer's message")
+    *addresses, delay_s, salt = exactly(fields.get("config"), "a channel's config", 7)
+    payer, payer_authorizer, receiver, receiver_authorizer, token = (
+        bytes_of(address, "an address of a channel's config", _ADDRESS_BYTES) for address in addresses
+    )
+    integer_of(delay_s, "a channel's delay", _NUMBER_MAX)
+    bytes_of(salt, "a channel's salt", _WORD_BYTES)
     try:
-        config = ChannelConfig(
-            payer,
-            payer_authorizer,
-            receiver,
-            receiver_authorizer,
-            token,
-            _integer(items[5]),
-            _bytes(items[6], _WORD_BYTES),
-        )
+        config = ChannelConfig(payer, payer_authorizer, receiver, receiver_authorizer, token, delay_s, salt)
     except UsageError as error:
         raise RemoteError(error.message) from error
-    proof = _bytes(fields.get("proof"), SIGNATURE_BYTES)
-    return Hello(_integer(fields.get("chain")), config, proof, _promise(fields))
+    proof = bytes_of(fields.get("proof"), "a channel's proof", SIGNATURE_BYTES)
+    return Hello(integer_of(fields.get("chain"), "a chain's id", _NUMBER_MAX), config, proof, _promise(fields))
 
 
 def promise_fields(promise: Promise) -> dict[str, Any]:
@@ -131,9 +125,9 @@ def stop_fields(stop: Stop) -> dict[str, Any]:
 
 def parse_payers_word(value: Any) -> Promise | Stop:
     """What the payer says after its hello. Raises RemoteError."""
-    fields = _fields(value)
+    fields = map_of(value, "a payer's message")
     if "stop" in fields:
-        return Stop(_bytes(fields["stop"], NONCE_BYTES))
+        return Stop(bytes_of(fields["stop"], "the nonce of a stop", NONCE_BYTES))
     return _promise(fields)
 
 
@@ -142,38 +136,18 @@ def answer_fields(answer: Welcome | Unwelcome) -> dict[str, Any]:
         case Welcome():
             return {"ok": True, **promise_fields(answer.promise), "capacity": answer.capacity_units}
         case Unwelcome():
-            return {"ok": False, "text": answer.text[:TEXT_CHARACTERS_MAX]}
+            return {"ok": False, "text": answer.text[:WORDS_CHARACTERS_MAX]}
 
 
 def parse_answer(value: Any) -> Welcome | Unwelcome:
     """What the payee says. Raises RemoteError."""
-    fields = _fields(value)
-    if fields.get("ok") is True:
-        return Welcome(_promise(fields), _integer(fields.get("capacity")))
-    text = fields.get("text")
-    if fields.get("ok") is not False or not isinstance(text, str):
-        raise RemoteError("the payee's answer is neither yes nor no")
-    return Unwelcome("".join(letter if letter.isprintable() else " " for letter in text[:TEXT_CHARACTERS_MAX]))
+    fields = map_of(value, "a payee's message")
+    if boolean_of(fields.get("ok"), "whether a payee is ready to deliver"):
+        return Welcome(_promise(fields), integer_of(fields.get("capacity"), "a channel's capacity", _NUMBER_MAX))
+    return Unwelcome(words_of(fields.get("text"), "the reason of a payee"))
 
 
 def _promise(fields: dict[str, Any]) -> Promise:
-    units = _integer(fields.get("units"))
-    return Promise(units, _bytes(fields.get("signature"), SIGNATURE_BYTES if units else 0))
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RemoteError("a message is not a map of fields")
-    return value
-
-
-def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _UNITS_END:
-        raise RemoteError("a number in a payment's message is not a whole one in its bounds")
-    return value
-
-
-def _bytes(value: Any, size_bytes: int) -> bytes:
-    if not isinstance(value, bytes) or len(value) != size_bytes:
-        raise RemoteError(f"a field of a payment's message is not {size_bytes} bytes")
-    return value
+    units = integer_of(fields.get("units"), "the units of a promise", _NUMBER_MAX)
+    signature = fields.get("signature")
+    return Promise(units, bytes_of(signature, "the signature of a promise", SIGNATURE_BYTES if units else 0))
