@@ -46,7 +46,7 @@ def parse_contact(value: Any) -> PeerAddress:
     addresses = parse_addresses(value[1])
     if sum(map(len, addresses)) + len(relay_url or "") > CONTACT_CHARACTERS_MAX:
         raise RemoteError(f"malformed contact: more than {CONTACT_CHARACTERS_MAX} characters")
-    return PeerAddress(parse_endpoint_id(value[0]), addresses, relay_url)
+    return PeerAddress(bytes_of(value[0], "an endpoint id", ENDPOINT_ID_BYTES), addresses, relay_url)
 
 
 def parse_contacts(value: Any, count_max: int) -> tuple[PeerAddress, ...]:
