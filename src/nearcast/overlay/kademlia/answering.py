@@ -14,10 +14,11 @@ def answer_find(
     """The closest contacts that did not fail lately, the asker left out, and the records that it wants."""
     count = settings.bucket_contacts_max
     near = key_number(message.key if message.near is None else message.near)
+    own = table.get(asker)
     contacts = [
         contact.address
         for contact in table.closest(near, count + 2)  # the asker and a failed one may be among them
-        if contact.failures == 0 and contact.address.endpoint_id != asker
+        if contact.failures == 0 and contact is not own
     ]
     records: tuple[Record, ...] = ()
     if message.what == PROVIDERS:

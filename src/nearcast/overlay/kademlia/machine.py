@@ -16,7 +16,7 @@ handed to our own side whose signature was not verified; answers count only from
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nearcast.errors import UsageError
 from nearcast.overlay.kademlia.address_groups import groups_of_all
@@ -38,6 +38,10 @@ from nearcast.transport.base import PeerAddress
 
 if TYPE_CHECKING:
     import random
+
+
+_ANSWERS: Final = frozenset((Nodes, Pong, Kept))
+_REQUESTS: Final = frozenset((Find, Store, Ping))
 
 
 class Kademlia:
@@ -169,20 +173,18 @@ class Kademlia:
 
     def on_message(self, sender: PeerAddress, message: Any, now_s: float) -> list[Effect]:
         self._heard_s = now_s
-        match message:
-            case Nodes() | Pong() | Kept():
-                pending = self._core.requests.answered(message.request_id, sender.endpoint_id)
-                if pending is not None:
-                    contact = self._core.table.get(sender.endpoint_id)
-                    if contact is None or not contact.failures or isinstance(message, Nodes):
-                        self._core.table.add(whereabouts(pending.address, sender), now_s)
-                    self._answered(pending, message, now_s)
-            case Find() | Store() | Ping() if not self.is_client:
-                self._core.send(sender, self._answer(sender.endpoint_id, message, now_s))
-                if message.own is not None and message.own.endpoint_id == sender.endpoint_id:
-                    self._met(whereabouts(message.own, sender), now_s)
-            case _:
-                pass  # a client answers nobody
+        kind = message.__class__
+        if kind in _ANSWERS:
+            pending = self._core.requests.answered(message.request_id, sender.endpoint_id)
+            if pending is not None:
+                contact = self._core.table.get(sender.endpoint_id)
+                if contact is None or not contact.failures or kind is Nodes:
+                    self._core.table.add(whereabouts(pending.address, sender), now_s)
+                self._answered(pending, message, now_s)
+        elif kind in _REQUESTS and not self.is_client:  # a client answers nobody
+            self._core.send(sender, self._answer(sender.endpoint_id, message, now_s))
+            if message.own is not None and message.own.endpoint_id == sender.endpoint_id:
+                self._met(whereabouts(message.own, sender), now_s)
         return self._effects(now_s)
 
     def on_timer(self, timer: Hashable, now_s: float) -> list[Effect]:

@@ -61,6 +61,7 @@ class Requests:
         self._patience_s = patience_s
         self._timeout_s = timeout_s
         self._pending: dict[int, Pending] = {}
+        self._of_peer: dict[bytes, int] = {}  # how many of them went to whom
         self._early: deque[Pending] = deque()
         self._late: deque[Pending] = deque()
         self._next_id = 0
@@ -75,6 +76,8 @@ class Requests:
         self._next_id += 1
         pending = self._pending[self._next_id] = Pending(self._next_id, address, job, now_s)
         self._early.append(pending)
+        endpoint_id = address.endpoint_id
+        self._of_peer[endpoint_id] = self._of_peer.get(endpoint_id, 0) + 1
         self.checks += job is CHECK
         self.fills += job is FILL
         return self._next_id
@@ -89,13 +92,15 @@ class Requests:
 
     def given_up(self, endpoint_id: bytes) -> list[Pending]:
         """All requests to a peer that cannot be reached."""
+        if endpoint_id not in self._of_peer:
+            return []
         lost = [pending for pending in self._pending.values() if pending.address.endpoint_id == endpoint_id]
         for pending in lost:
             self._forget(pending)
         return lost
 
     def is_waiting_for(self, endpoint_id: bytes) -> bool:
-        return any(pending.address.endpoint_id == endpoint_id for pending in self._pending.values())
+        return endpoint_id in self._of_peer
 
     def late(self, now_s: float) -> list[Pending]:
         """Those whose patience has ended since the last call."""
@@ -122,12 +127,16 @@ class Requests:
         for queue in (self._early, self._late):
             while queue and queue[0].request_id not in self._pending:
                 queue.popleft()
-        due = [self._early[0].sent_s + self._patience_s] if self._early else []
-        if self._late:
-            due.append(self._late[0].sent_s + self._timeout_s)
-        return min(due, default=None)
+        if not self._late:
+            return self._early[0].sent_s + self._patience_s if self._early else None
+        lost_s = self._late[0].sent_s + self._timeout_s
+        return min(lost_s, self._early[0].sent_s + self._patience_s) if self._early else lost_s
 
     def _forget(self, pending: Pending) -> None:
         del self._pending[pending.request_id]
+        endpoint_id = pending.address.endpoint_id
+        count = self._of_peer.pop(endpoint_id)
+        if count > 1:
+            self._of_peer[endpoint_id] = count - 1
         self.checks -= pending.job is CHECK
         self.fills -= pending.job is FILL

@@ -21,7 +21,7 @@ from typing import Literal
 
 from nearcast.overlay.kademlia.address_groups import groups_of_all
 from nearcast.overlay.kademlia.crowding import Crowding, Groups
-from nearcast.overlay.kademlia.keys import KEY_BITS, node_id
+from nearcast.overlay.kademlia.keys import node_id
 from nearcast.overlay.kademlia.settings import KademliaSettings
 from nearcast.overlay.kademlia.spares import Spares
 from nearcast.transport.base import PeerAddress
@@ -33,12 +33,15 @@ Place = Literal["free", "full", "known", "refused"]
 class Contact:
     """Somebody in the table. `heard_s`: when it last proved to be alive. `failures`: in a row."""
 
-    __slots__ = ("address", "bucket", "failures", "groups", "heard_s", "node_id")
+    __slots__ = ("address", "bucket", "failures", "groups", "heard_s", "node_id", "part")
 
-    def __init__(self, address: PeerAddress, number: int, bucket: int, groups: Groups, heard_s: float) -> None:
+    def __init__(
+        self, address: PeerAddress, number: int, bucket: int, part: int, groups: Groups, heard_s: float
+    ) -> None:
         self.address = address
         self.node_id = number
         self.bucket = bucket
+        self.part = part  # of the bucket
         self.groups = groups
         self.heard_s = heard_s
         self.failures = 0
@@ -128,7 +131,7 @@ class Table:
         if place != "free":
             return place
         self.spares.forget(index, endpoint_id)
-        contact = Contact(address, number, index, groups, now_s)
+        contact = Contact(address, number, index, self._part(distance), groups, now_s)
         self._contacts[endpoint_id] = contact
         self._buckets.setdefault(index, {})[endpoint_id] = contact
         self.crowding.joined(groups)
@@ -158,32 +161,20 @@ class Table:
     def closest(self, target: int, count: int) -> list[Contact]:
         """The `count` closest contacts to `target`, the closest first.
 
-        All contacts of the target's own bucket are closer to it than any of the nearer buckets, these closer than those
-        of the next farther bucket, and so on; so few buckets are looked at and less is sorted.
+        Let d be the target's distance from ourselves. In bucket j distances from us begin with bit j; from the target
+        they are d with bit j turned and lower bits at will. So the closest are those of the buckets of d's ones, the
+        highest first, then of its zeros, the lowest first; and bucket after bucket is sorted until there are enough.
         """
-        index = (target ^ self.own_node_id).bit_length() - 1
-        buckets = self._buckets
+        from_us = target ^ self.own_node_id
+        nearest_first = sorted(self._buckets)
+        ones = [index for index in reversed(nearest_first) if from_us >> index & 1]
         found: list[Contact] = []
-        if index in buckets:
-            found = sorted(buckets[index].values(), key=lambda contact: contact.node_id ^ target)
-        if len(found) < count:
-            nearer = [contact for i, bucket in buckets.items() if i < index for contact in bucket.values()]
-            nearer.sort(key=lambda contact: contact.node_id ^ target)
-            found += nearer
-        farther = index + 1
-        while len(found) < count and farther < KEY_BITS:
-            if farther in buckets:
-                found += sorted(buckets[farther].values(), key=lambda contact: contact.node_id ^ target)
-            farther += 1
+        for index in ones + [index for index in nearest_first if not from_us >> index & 1]:
+            found += sorted(self._buckets[index].values(), key=lambda contact: contact.node_id ^ target)
+            if len(found) >= count:
+                break
         del found[count:]
         return found
-
-    def is_responsible(self, key: int) -> bool:
-        """Whether this node is among the k closest to `key`, as far as it knows."""
-        closest = self.closest(key, self._settings.bucket_contacts_max)
-        if len(closest) < self._settings.bucket_contacts_max:
-            return True
-        return self.own_node_id ^ key < closest[-1].node_id ^ key
 
     def _place(self, distance: int, groups: Groups) -> Place:
         if distance == 0:
@@ -199,10 +190,12 @@ class Table:
 
     def _is_part_full(self, contacts: Iterable[Contact], distance: int) -> bool:
         """Whether as many of these contacts as may be are in the same part of a bucket as `distance`."""
-        shift = max(distance.bit_length() - 1 - self._settings.part_bits, 0)
-        part, own = distance >> shift, self.own_node_id
-        same = sum(1 for contact in contacts if (contact.node_id ^ own) >> shift == part)
+        same = [contact.part for contact in contacts].count(self._part(distance))
         return same >= self._settings.same_part_per_bucket_max
+
+    def _part(self, distance: int) -> int:
+        """The first bits of a distance: in which part of its bucket it is."""
+        return distance >> max(distance.bit_length() - 1 - self._settings.part_bits, 0)
 
     def _would_be_sibling(self, distance: int) -> bool:
         siblings = self._siblings

@@ -128,11 +128,12 @@ class Walk:
         self._answered += 1
         if candidate.referrer is not None:
             candidate.referrer.alive_named += 1
+        candidates = self._candidates
         for address in contacts:
-            known = self._candidates.get(address.endpoint_id)
+            known = candidates.get(address.endpoint_id)
             if known is None:
                 self._meet(address, candidate.path, candidate.hops + 1, candidate)
-            elif known.state == State.ASIDE and not self._is_discredited(candidate):
+            elif known.state is State.ASIDE and not self._is_discredited(candidate):
                 self._take_back(known, candidate)
 
     def is_late(self, candidate: Candidate) -> None:
