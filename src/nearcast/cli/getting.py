@@ -16,6 +16,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from nearcast.cli.looking import unannounced
@@ -38,6 +39,7 @@ from nearcast.node import Node, run_node
 from nearcast.node.assembly import IDENTITY_FILE
 from nearcast.node.money_wish import MoneyWish
 from nearcast.overlay.peers import parse_peer
+from nearcast.overlay.remembered import FILE_NAME as CONTACTS_FILE
 
 STANDARD_OUTPUT = Path("-")
 TAG_DIGITS = 32  # of hexadecimal: 128 bits, not to be guessed
@@ -156,17 +158,18 @@ async def _node_for(
     """A node that only fetches, and the link with the running node among its holders if there is one."""
     link, config = wish.link, unannounced(config)
     private = replace(config, data_dir=private_folder)  # the store's; keys and books of money stay where they are
+    fetching = partial(run_node, http=False, announce=False, money=money, contacts_file=config.data_dir / CONTACTS_FILE)
     async with AsyncExitStack() as stack:
         if private_folder.is_dir():  # an earlier try fetched into it
-            yield await stack.enter_async_context(run_node(private, http=False, announce=False, money=money)), link
+            yield await stack.enter_async_context(fetching(private)), link
             return
         try:
-            node = await stack.enter_async_context(run_node(config, http=False, announce=False, money=money))
+            node = await stack.enter_async_context(fetching(config))
         except StoreLockedError:
             running = read_running(config.data_dir)
             if running is not None and running.peer:
                 link = replace(link, peers=(*link.peers, parse_peer(running.peer)))
-            node = await stack.enter_async_context(run_node(private, http=False, announce=False, money=money))
+            node = await stack.enter_async_context(fetching(private))
         yield node, link
 
 

@@ -8,6 +8,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearcast.client import Client, Finder
@@ -66,18 +67,23 @@ async def run_node(
     clock: Clock | None = None,
     money: MoneyWish | None = None,
     outside: Outside = REAL,
+    contacts_file: Path | None = None,
 ) -> AsyncIterator[Node]:
     """A node with everything started; on leaving, everything is stopped and durable.
 
     `http=False, announce=False` makes a client only: it fetches, serves nobody, and nobody is told that it is there.
     `money`: with it the node may pay, and is paid if its configuration names a price. `outside`: its sockets.
+    `contacts_file`: the contacts to be recalled, where they are not the data folder's own.
     Raises StoreLockedError, StoreError, AddressInUseError, UsageError.
     """
     raise_descriptor_limit()
     with one_error():
         async with AsyncExitStack() as stack:
             told = clock or SystemClock()
-            node = await _assembled(config, told, on_event, money, outside, stack, is_command=not announce)
+            contacts_file = contacts_file or config.data_dir / CONTACTS_FILE
+            node = await _assembled(
+                config, told, on_event, money, outside, contacts_file, stack, is_command=not announce
+            )
             if http:
                 await stack.enter_async_context(running_gateway(node, config.http, on_request))
             async with asyncio.TaskGroup() as tasks:
@@ -99,6 +105,7 @@ async def _assembled(
     on_event: Callable[[FetchEvent], None],
     wish: MoneyWish | None,
     outside: Outside,
+    contacts_file: Path,
     stack: AsyncExitStack,
     *,
     is_command: bool,
@@ -125,7 +132,6 @@ async def _assembled(
     backends = stack.enter_context(BackendSources(config.data_dir, telemetry, is_recognised=_recognition(money)))
     meshing = None
     if config.overlay.enabled:
-        contacts_file = config.data_dir / CONTACTS_FILE
         meshing = Meshing(
             config.overlay, identity, pool, endpoint, peers, contacts_file, clock, telemetry, is_client=is_command
         )
