@@ -22,6 +22,7 @@ FETCH_POLICIES = ("local", "always", "never")
 DETECTORS = ("swim", "van-renesse")
 COORDINATES = ("nearcast", "vivaldi", "serf", "pharos", "pcoord")
 CONFIRMATIONS_MAX = 10_000  # guess: hours on any chain; more is a typing mistake
+POLL_S_MAX = 999_999  # guess: eleven days; more is a typing mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,20 +250,6 @@ def _rpc(value: Any) -> str:
     raise ValueError("it is an http:// or https:// address")
 
 
-def _confirmations(value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch("[0-9]{1,5}", str(value)):
-        raise ValueError("it is a number of blocks")
-    if not 1 <= int(value) <= CONFIRMATIONS_MAX:
-        raise ValueError(f"it is 1 to {CONFIRMATIONS_MAX} blocks")
-    return int(value)
-
-
-def _seconds(value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,5}", str(value)):
-        raise ValueError("it is a number of seconds")
-    return int(value)
-
-
 def _region(value: Any) -> str:
     """In small letters, as the overlay's topics have it."""
     if isinstance(value, str) and re.fullmatch("[A-Za-z0-9-]{0,16}", value):
@@ -270,11 +257,11 @@ def _region(value: Any) -> str:
     raise ValueError("it is a short name such as DE or us-west")
 
 
-def _count(minimum: int, maximum: int) -> Callable[[Any], int]:
+def _count(minimum: int, maximum: int, what: str = "") -> Callable[[Any], int]:
     def parse(value: Any) -> int:
         is_number = not isinstance(value, bool) and re.fullmatch("[0-9]{1,9}", str(value))
         if not is_number or not minimum <= int(value) <= maximum:
-            raise ValueError(f"it is a number from {minimum} to {maximum}")
+            raise ValueError(f"it is a number {what and f'of {what} '}from {minimum} to {maximum}")
         return int(value)
 
     return parse
@@ -312,7 +299,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "overlay.provided_max": _count(0, 200_000),
     "chain.network": _network,
     "chain.rpc": _rpc,
-    "chain.confirmations": _confirmations,
+    "chain.confirmations": _count(1, CONFIRMATIONS_MAX, "blocks"),
     "chain.wallet": _file,
     "payments.price": parse_usdc_units,
     "payments.max_price": parse_usdc_units,
@@ -325,7 +312,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "payments.keep_relayed": _boolean,
     "payments.claim_threshold": parse_usdc_units,
     "payments.usdc_per_eth": parse_usdc_units,
-    "payments.poll_s": _seconds,
+    "payments.poll_s": _count(1, POLL_S_MAX, "seconds"),
     "payments.claim_file": _file,
     "payments.http": _boolean,
 }

@@ -8,21 +8,23 @@ import asyncio
 import random
 import sys
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from tests.chain.endpoint import Endpoint
 from tests.payments.payees import PRICE, Payee, Payers, begin
 
 from nearcast.chain.deployment import DEV
 from nearcast.chain.rpc import JsonRpc
 from nearcast.payments.credit import parts_of
 
+if TYPE_CHECKING:
+    from tests.chain.endpoint import Endpoint
+
 BLOCK_BYTES_MAX = 40_000  # three or more to a voucher at first
 
 
 async def main(url: str, folder: Path, size_bytes: int) -> None:
     async with JsonRpc(url, DEV.chain_id) as rpc, asyncio.TaskGroup() as tasks:
-        world = Payers(cast(Endpoint, None), rpc, folder, tasks)
+        world = Payers(cast("Endpoint", None), rpc, folder, tasks)
         payee = Payee()
         async with world.purse() as purse:
             channel = await purse.channel_for(payee.record, 10)

@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from tests.chain.endpoint import Endpoint, endpoint, no_sleep
+from typing import TYPE_CHECKING, Any
 
 from nearcast.chain.channels import ChannelBook
 from nearcast.chain.deployment import DEV
@@ -44,6 +42,9 @@ from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection, Stream
 from nearcast.transport.memory import MemoryEndpoint, MemoryNetwork
 from nearcast.wire import FrameReader, decode_message, encode_message
+
+if TYPE_CHECKING:
+    from tests.chain.endpoint import Endpoint
 
 WALLET = Signer(ACCOUNTS[1].secret)
 HOT = Signer(keccak(b"the payer's hot key"))
@@ -128,7 +129,7 @@ class Payee:
 class Payers:
     """Everything that a test needs. `purse()` is a new one as after a restart, on the same data folder."""
 
-    served: Endpoint
+    served: "Endpoint"
     rpc: JsonRpc
     folder: Path
     tasks: asyncio.TaskGroup
@@ -240,6 +241,7 @@ async def until_refused(world: Payers, paying: ChannelPaying, connection: Connec
 
 def run(test: Callable[[Payers], Awaitable[None]], folder: Path) -> None:
     """Run a test in a world of its own; a hang is a failure."""
+    from tests.chain.endpoint import endpoint, no_sleep  # takes a second, which killed_payer.py has no use for
 
     async def whole() -> None:
         async with (
