@@ -188,3 +188,43 @@ def test_a_peer_that_does_not_answer_is_dialled_anew_and_whoever_talks_to_it_goe
             await world.end()
 
     run(main())
+
+
+def test_of_each_peer_one_silent_connection_is_left_to_whoever_uses_it() -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            world = World(tasks, listeners=2)
+            silent = []
+            for _ in range(4):
+                silent.append(await world.pool.get(world.address()))
+                world.pool.unanswered(silent[-1], SILENCE_S)
+            newest, other = await world.pool.get(world.address()), await world.pool.get(world.address(1))
+            await asyncio.sleep(0)
+            assert [connection.is_closed for connection in silent] == [True, True, True, False]
+            world.pool.unanswered(other, SILENCE_S)
+            await world.pool.drop(other.remote_id)
+            assert other.is_closed
+            assert not newest.is_closed
+            await world.end()
+            assert silent[-1].is_closed
+
+    run(main())
+
+
+def test_silent_connections_are_bounded() -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            world = World(tasks, listeners=3, limit=2)
+            silent = []
+            for index in range(3):
+                silent.append(await world.pool.get(world.address(index)))
+                world.pool.unanswered(silent[-1], SILENCE_S)
+            await asyncio.sleep(0)
+            assert [connection.is_closed for connection in silent] == [True, False, False]
+            await world.pool.close_idle(60.0, ())
+            assert [connection.is_closed for connection in silent] == [True, False, False]
+            await world.pool.close_idle(0.0, ())
+            assert [connection.is_closed for connection in silent] == [True, True, True]
+            await world.end()
+
+    run(main())

@@ -3,6 +3,10 @@
 Callers that want the same peer at once share one dial. At most CONNECTIONS_MAX are kept; the one used longest ago is
 closed to make room. The pool owns the dials: one goes on when nobody waits for it any more, so that a peer that takes
 longer to reach than anybody's patience is reached the next time. `close` ends them.
+
+A connection that is silent is given up: the next caller gets a new one, and whoever uses the old one goes on with it.
+It may be alive after all, and counts as one of ours at its other end; so of each peer one such is left open, and the
+one before it is closed.
 """
 
 import asyncio
@@ -29,6 +33,10 @@ class ConnectionPool:
         self._connections: OrderedDict[bytes, Connection] = OrderedDict()
         self._dials: dict[bytes, asyncio.Task[Connection]] = {}  # awaited in close()
         self._is_closed = False
+        self._given_up: OrderedDict[bytes, tuple[Connection, float]] = (
+            OrderedDict()
+        )  # the newest of each peer, and when
+        self._closing: set[asyncio.Task[None]] = set()  # awaited in close()
         self._silent_since_s: dict[bytes, float] = {}
         self._used_s: dict[bytes, float] = {}  # when each was asked for last, by the loop's clock
         self._uses: Counter[bytes] = Counter()  # how often each was asked for
@@ -123,6 +131,10 @@ class ConnectionPool:
             elif now_s - self._used_s.get(endpoint_id, now_s) >= idle_s or connection.is_closed:
                 self._forget(endpoint_id)
                 await connection.close()
+        for endpoint_id, (connection, since_s) in list(self._given_up.items()):
+            if now_s - since_s >= idle_s or connection.is_closed:
+                del self._given_up[endpoint_id]
+                await connection.close()
 
     def answered(self, connection: Connection) -> None:
         """Something came on it that was asked for: it lives."""
@@ -140,13 +152,29 @@ class ConnectionPool:
         self._silent_since_s[key] = since_s
         if now_s - since_s >= SILENCE_S:
             self._forget(key)
+            self._give_up(connection)
+
+    def _give_up(self, connection: Connection) -> None:
+        """Leave it to whoever uses it; the one of this peer before it, or the oldest of too many, is closed."""
+        loop = asyncio.get_running_loop()
+        before = self._given_up.pop(connection.remote_id, None)
+        self._given_up[connection.remote_id] = connection, loop.time()
+        if before is None and len(self._given_up) > self._limit:
+            _, before = self._given_up.popitem(last=False)
+        if before is not None and not self._is_closed:
+            closing = loop.create_task(before[0].close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def drop(self, endpoint_id: bytes) -> None:
         """Close the connection to that peer, if there is one."""
+        given_up = self._given_up.pop(endpoint_id, None)
         connection = self._connections.get(endpoint_id)
         if connection is not None:
             self._forget(endpoint_id)
             await connection.close()
+        if given_up is not None:
+            await given_up[0].close()
 
     async def close(self) -> None:
         """Close every connection, and dial none any more."""
@@ -154,8 +182,9 @@ class ConnectionPool:
         dials = list(self._dials.values())
         for dial in dials:
             dial.cancel()
-        if dials:
-            await asyncio.wait(dials)
-        while self._connections:
-            _, connection = self._connections.popitem()
+        if dials or self._closing:
+            await asyncio.wait([*dials, *self._closing])
+        for connection in [*self._connections.values(), *(given_up for given_up, _ in self._given_up.values())]:
             await connection.close()
+        self._connections.clear()
+        self._given_up.clear()
