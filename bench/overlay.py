@@ -1,14 +1,18 @@
 """The overlay on real sockets: 50 nodes over loopback QUIC, in a network of their own so that every byte is theirs.
 
-`python -m bench.overlay [--nodes 50] [--idle 60]`. Nodes run ten to a process, each with its own key, store and UDP
-socket; the first knows nobody, every other one knows the first. Joined: every node knows every other one, where it is
-and that it is alive. Reachable: every node finds by the hash table what another one has told, and is answered by it.
-Idle traffic is what passes the loopback (IP and UDP headers counted, each packet once), CPU is what the processes took;
-both per node, over a time in which nobody asks for anything.
+    python -m bench.overlay [--nodes 50] [--idle 120]
+
+Nodes run ten to a process, each with its own key, store and UDP socket; the first knows nobody, all the others start at
+the same moment and know the first. Joined: it has neighbours and knows nodes of the hash table. Mutually reachable:
+each looks in the hash table for what three others have told of, who look for what it has, and dials whom it finds. The
+clock runs from the moment that they are told to start, so it counts the starting, too.
+
+Idle traffic and CPU are per node, over a time in which nobody asks for anything. The kernel counts what passes the
+loopback, IP and UDP headers included, each packet once: so it is what a node sends; it receives as much. Beside it
+stands the same number of idle connections between endpoints that have no overlay.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import statistics
@@ -16,33 +20,34 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench.row import Row
-from nearcast.config import Config, OverlayConfig, PeersConfig, QuicConfig
-from nearcast.content.cid import raw_cid
-from nearcast.errors import NearcastError
-from nearcast.node import Node, run_node
-from nearcast.overlay.peers import format_peer, parse_peer
-from nearcast.transport.base import PeerAddress
 
 NODES = 50
 NODES_PER_PROCESS = 10
-IDLE_S = 60.0
+IDLE_S = 120.0
+BARE_IDLE_S = 40.0  # a whole number of keep-alives
+BARE_SETTLE_S = 15.0
 SETTLE_S = 30.0  # after the last lookup: what a dial costs in its first seconds is not idle traffic
-JOIN_DEADLINE_S = 120.0
+REACH_DEADLINE_S = 120.0
+LOOK_DEADLINE_S = 30.0
 TRAFFIC_GOAL_BYTES_PER_S = 2_000.0
 CPU_GOAL = 0.03
-JOIN_GOAL_S = 20.0
-INSIDE = "NEARCAST_BENCH_INSIDE"
+REACH_GOAL_S = 20.0
+REACHED = "overlay: nodes joined and mutually reachable"
+TRAFFIC = "overlay: idle traffic of a node, each way"
+CPU = "overlay: idle CPU of a node, of one core"
 
 
-def rows() -> list[Row]:
+def rows(only: str | None) -> Iterator[Row]:
     """Measured in a network namespace where there is one, else on this machine's loopback."""
-    return [Row(**fields) for fields in measured(NODES, IDLE_S)["rows"]]
+    if only is None or any(only in name for name in (REACHED, TRAFFIC, CPU)):
+        for fields in measured(NODES, IDLE_S)["rows"]:
+            yield Row(**fields)
 
 
 def measured(nodes: int, idle_s: float) -> dict[str, Any]:
@@ -59,22 +64,24 @@ def measured(nodes: int, idle_s: float) -> dict[str, Any]:
 
 
 class Worker:
-    """A process with some of the nodes; one line asks it, one line is its answer."""
+    """A process of bench/overlay_nodes.py; one line asks it, one line is its answer."""
 
-    def __init__(self, folder: Path, first: int, count: int, seed: str) -> None:
-        arguments = [str(folder), str(first), str(count), seed]
+    def __init__(self, *arguments: object) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.overlay", "--worker", *arguments],
+            [sys.executable, "-m", "bench.overlay_nodes", *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
 
     def ask(self, question: str) -> Any:
+        self.tell(question)
+        return self.answer()
+
+    def tell(self, question: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(question + "\n")
         self.process.stdin.flush()
-        return self.answer()
 
     def answer(self) -> Any:
         assert self.process.stdout is not None
@@ -90,8 +97,15 @@ class Worker:
         self.process.wait()
 
 
+def ask_all(workers: list[Worker], question: str) -> list[Any]:
+    """All of them at once; their answers, joined."""
+    for worker in workers:
+        worker.tell(question)
+    return [each for worker in workers for each in worker.answer()]
+
+
 def loopback_bytes() -> int:
-    """What the loopback has received since it is up."""
+    """What the loopback has received since it is up; whatever is sent on it is received on it."""
     for line in Path("/proc/net/dev").read_text().splitlines():
         name, _, counters = line.partition(":")
         if name.strip() == "lo":
@@ -101,35 +115,91 @@ def loopback_bytes() -> int:
 
 def measure(nodes: int, idle_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        start_s = time.monotonic()
-        workers = [Worker(Path(folder), 0, min(NODES_PER_PROCESS, nodes), "-")]
+        firsts = range(0, nodes, NODES_PER_PROCESS)
+        workers = [Worker("--nodes", folder, first, min(NODES_PER_PROCESS, nodes - first)) for first in firsts]
         try:
-            peers: list[str] = workers[0].answer()
-            for first in range(NODES_PER_PROCESS, nodes, NODES_PER_PROCESS):
-                count = min(NODES_PER_PROCESS, nodes - first)
-                workers.append(Worker(Path(folder), first, count, peers[0]))
-            for worker in workers[1:]:
-                peers += worker.answer()
-            started_s = time.monotonic()
-            joined_s = _wait_until_joined(workers, nodes) - started_s
-            found = _look_for_each_other(workers, peers)
+            peers: list[str] = workers[0].ask("start " + json.dumps({"known": [], "count": 1}))
+            for worker in workers:
+                worker.ask("views")  # it has loaded everything
+            start_s, cpu_before = time.monotonic(), _cpu_s(workers)
+            peers += ask_all(workers, "start " + json.dumps({"known": peers}))
+            started_s = time.monotonic() - start_s
+            is_joined = _wait_until_joined(workers, nodes, start_s)
+            joined_s = time.monotonic() - start_s
+            found = ask_all(workers, "look " + json.dumps([peers, LOOK_DEADLINE_S]))
+            reached_s, reaching_cpu_s = time.monotonic() - start_s, _cpu_s(workers) - cpu_before
             time.sleep(SETTLE_S)
-            idle = _idle(workers, nodes, idle_s)
-            views = [view for worker in workers for view in worker.ask("views")]
+            idle, views = _idle(workers, nodes, idle_s)
         finally:
             for worker in workers:
                 worker.end()
-    looked = [each for each in found if each["found"]]
-    links = statistics.median(view["links"] for view in views)
+    connections = sum(view["connections"] for view in views)
+    bare_bytes_per_s = _bare(nodes, connections)
+    is_reached = is_joined and all(each["reached"] == each["wanted"] for each in found)
+    name = REACHED.replace("nodes", f"{nodes} nodes")
+    floor = f"its {2 * connections / nodes:.0f} connections, no overlay"
     rows = [
-        Row(f"{nodes} nodes joined, each sees every other", joined_s, "s", JOIN_GOAL_S, lower_is_better=True),
-        Row("of these found by the hash table and answered", len(looked) / nodes, "part", 1.0),
-        Row("idle traffic of a node", idle["bytes_per_s"], "B/s", TRAFFIC_GOAL_BYTES_PER_S, lower_is_better=True),
-        Row("idle CPU of a node, of one core", idle["cpu"], "part", CPU_GOAL, lower_is_better=True),
+        Row(name, reached_s if is_reached else float("inf"), "s", REACH_GOAL_S, lower_is_better=True),
+        Row(TRAFFIC, idle["bytes_per_s"], "B/s", TRAFFIC_GOAL_BYTES_PER_S, lower_is_better=True),
+        Row(TRAFFIC + " (beside)", idle["bytes_per_s"], "B/s", 3.0, floor, bare_bytes_per_s, lower_is_better=True),
+        Row(CPU, idle["cpu"], "part", CPU_GOAL, lower_is_better=True),
     ]
-    lookup_s = statistics.median(each["lookup_s"] for each in looked) if looked else None
-    more = {"started_s": started_s - start_s, "links": links, "lookup_s": lookup_s, "received": _received(views)}
-    return {"rows": [asdict(row) for row in rows], "more": more}
+    more = {
+        "started_s": started_s,
+        "joined_s": joined_s,
+        "reaching_cpu_s": reaching_cpu_s,
+        "pairs_reached": sum(each["reached"] for each in found),
+        "pairs": sum(each["wanted"] for each in found),
+        "tries": max(each["tries"] for each in found),
+        "lookup_s": statistics.median([lookup_s for each in found for lookup_s in each["lookup_s"]] or [0.0]),
+        "known_min": min(view["known"] for view in views),
+        "links": statistics.median(view["links"] for view in views),
+        "received": _received(views),
+    }
+    return {"rows": [asdict(row) for row in rows], "more": more | idle}
+
+
+def _cpu_s(workers: list[Worker]) -> float:
+    return sum(worker.cpu_s() for worker in workers)
+
+
+def _wait_until_joined(workers: list[Worker], nodes: int, start_s: float) -> bool:
+    """Whether everybody was a member in time."""
+    while (members := sum(ask_all(workers, "members"))) < nodes:
+        print(f"{time.monotonic() - start_s:.1f} s: {members} members", file=sys.stderr)
+        if time.monotonic() - start_s > REACH_DEADLINE_S:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def _idle(workers: list[Worker], nodes: int, idle_s: float) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """What a node costs meanwhile, and what each of them says at the end."""
+    before, bytes_before, cpu_before = ask_all(workers, "views"), loopback_bytes(), _cpu_s(workers)
+    start_s = time.monotonic()
+    time.sleep(idle_s)
+    passed_s = time.monotonic() - start_s
+    bytes_passed, cpu_s = loopback_bytes() - bytes_before, _cpu_s(workers) - cpu_before
+    views: list[dict[str, Any]] = ask_all(workers, "views")
+    dials = sum(view["dials"] for view in views) - sum(view["dials"] for view in before)
+    return {
+        "bytes_per_s": bytes_passed / passed_s / nodes,
+        "cpu": cpu_s / passed_s / nodes,
+        "dials_per_minute": dials / passed_s / nodes * 60,
+    }, views
+
+
+def _bare(endpoints: int, connections: int) -> float:
+    """Bytes per second of an endpoint, each way, when so many idle connections stand between so many of them."""
+    worker = Worker("--bare", endpoints, connections)
+    try:
+        assert worker.answer() >= connections
+        time.sleep(BARE_SETTLE_S)
+        bytes_before, start_s = loopback_bytes(), time.monotonic()
+        time.sleep(BARE_IDLE_S)
+        return (loopback_bytes() - bytes_before) / (time.monotonic() - start_s) / endpoints
+    finally:
+        worker.end()
 
 
 def _received(views: list[dict[str, Any]]) -> dict[str, int]:
@@ -137,108 +207,13 @@ def _received(views: list[dict[str, Any]]) -> dict[str, int]:
     return {name: int(statistics.median(view["received"][name] for view in views)) for name in views[0]["received"]}
 
 
-def _wait_until_joined(workers: list[Worker], nodes: int) -> float:
-    """The moment at which everybody knew everybody."""
-    deadline_s = time.monotonic() + JOIN_DEADLINE_S
-    while time.monotonic() < deadline_s:
-        known = [count for worker in workers for count in worker.ask("known")]
-        if min(known) >= nodes - 1:
-            break
-        print(f"knows: {min(known)} to {max(known)}", file=sys.stderr)
-        time.sleep(0.5)
-    return time.monotonic()
-
-
-def _look_for_each_other(workers: list[Worker], peers: list[str]) -> list[dict[str, Any]]:
-    """Each node tells of a root of its own; each finds that of the next one."""
-    for worker in workers:
-        worker.ask("provide")
-    time.sleep(SETTLE_S / 3)
-    return [each for worker in workers for each in worker.ask("look " + json.dumps(peers))]
-
-
-def _idle(workers: list[Worker], nodes: int, idle_s: float) -> dict[str, float]:
-    bytes_before, cpu_before = loopback_bytes(), sum(worker.cpu_s() for worker in workers)
-    start_s = time.monotonic()
-    time.sleep(idle_s)
-    passed_s = time.monotonic() - start_s
-    bytes_passed = loopback_bytes() - bytes_before
-    cpu_s = sum(worker.cpu_s() for worker in workers) - cpu_before
-    return {"bytes_per_s": bytes_passed / passed_s / nodes, "cpu": cpu_s / passed_s / nodes}
-
-
-# A process with nodes
-
-
-async def work(folder: Path, first: int, count: int, seed: str) -> None:
-    """Start the nodes, say where they are, answer questions until the process is ended."""
-    async with AsyncExitStack() as stack:
-        nodes: list[Node] = []
-        for number in range(first, first + count):
-            known = (seed,) if seed != "-" else (format_peer(nodes[0].address),) if nodes else ()
-            config = Config(
-                folder / f"node-{number}",
-                quic=QuicConfig(listen="127.0.0.1:0"),
-                peers=PeersConfig(known=known, lan=False),
-                overlay=OverlayConfig(region="de"),
-            )
-            nodes.append(await stack.enter_async_context(run_node(config, http=False)))
-        print(json.dumps([format_peer(node.address) for node in nodes]), flush=True)
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            word, _, rest = line.strip().partition(" ")
-            print(json.dumps(await _answer(nodes, word, rest)), flush=True)
-
-
-async def _answer(nodes: list[Node], word: str, rest: str) -> Any:
-    services = [node.meshing.service for node in nodes if node.meshing is not None and node.meshing.service is not None]
-    match word:
-        case "known":
-            return [
-                sum(bool(each["addresses"]) and each["state"] != "dead" for each in service.snapshot()["nodes"])
-                for service in services
-            ]
-        case "provide":
-            for service, node in zip(services, nodes, strict=True):
-                service.provide([node.identity.endpoint_id])
-            return None
-        case "look":
-            peers = [parse_peer(text) for text in json.loads(rest)]
-            return list(await asyncio.gather(*(_looked(node, peers) for node in nodes)))
-        case _:
-            snapshots = [service.snapshot() for service in services]
-            return [
-                {"links": sum(link["open"] for link in each["links"]), "received": each["received"]}
-                for each in snapshots
-            ]
-
-
-async def _looked(node: Node, peers: list[PeerAddress]) -> dict[str, Any]:
-    """What the next node tells, looked for by this one: its endpoint id serves as a root."""
-    place = [peer.endpoint_id for peer in peers].index(node.identity.endpoint_id)
-    wanted = peers[(place + len(peers) // 2) % len(peers)].endpoint_id
-    assert node.meshing is not None
-    start_s = time.monotonic()
-    far = await node.meshing.providers(raw_cid(wanted), (), 3.0)
-    lookup_s = time.monotonic() - start_s
-    named = [each for each in far.providers if each.endpoint_id == wanted]
-    try:
-        is_answered = bool(named) and bool(await node.finder.pool.get(named[0]))
-    except NearcastError:
-        is_answered = False
-    return {"found": is_answered, "lookup_s": lookup_s}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--nodes", type=int, default=NODES)
     parser.add_argument("--idle", type=float, default=IDLE_S)
     parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--worker", nargs=4)
     chosen = parser.parse_args()
-    if chosen.worker:
-        folder, first, count, seed = chosen.worker
-        asyncio.run(work(Path(folder), int(first), int(count), seed))
-    elif chosen.measure:
+    if chosen.measure:
         print(json.dumps(measure(chosen.nodes, chosen.idle)))
     else:
         found = measured(chosen.nodes, chosen.idle)

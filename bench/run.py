@@ -31,6 +31,7 @@ FILES = (
     "relay",
     "round_trip",
     "fairness",
+    "overlay",
     "simulator",
 )
 RESULTS = Path(__file__).with_name("results.json")
