@@ -8,7 +8,7 @@ from tests.overlay.kademlia.network import UNIX_S, Net, contact, key, provider_r
 
 from nearcast.errors import UnavailableError, UsageError
 from nearcast.keys import identity_from_secret
-from nearcast.overlay.kademlia import Found, Joined, KademliaSettings, Stored, ValueFound
+from nearcast.overlay.kademlia import Found, Joined, Kademlia, KademliaSettings, Stored, ValueFound
 from nearcast.overlay.kademlia.core import REQUESTS
 from nearcast.overlay.kademlia.events import ProviderFound
 from nearcast.overlay.kademlia.messages import NODES, PROVIDERS, Find, Kept, Nodes, Ping, Pong, Store
@@ -27,6 +27,14 @@ def net() -> Net:
 
 def sent(effects: list[Effect]) -> list[Send]:
     return [effect for effect in effects if isinstance(effect, Send)]
+
+
+def get_in(machine: Kademlia, peer: PeerAddress) -> None:
+    """The peer pings, is asked back, and answers."""
+    (answer,) = sent(machine.on_message(peer, Ping(1, peer), 0.0))
+    assert isinstance(answer.message, Pong)
+    assert answer.message.back is not None
+    machine.on_message(peer, Pong(answer.message.back), 0.1)
 
 
 def test_everybody_has_joined_and_knows_its_neighbours(net: Net) -> None:
@@ -139,11 +147,12 @@ def test_a_stranger_gets_in_only_when_it_answers_a_check() -> None:
     machine = Net().machine()
     stranger, other = contact(500), contact(501)
     effects = machine.on_message(stranger, Find(9, key(1), NODES, None, stranger), 0.0)
-    answer, check = sent(effects)
-    assert answer.message == Nodes(9, ())
-    assert isinstance(check.message, Ping)
+    (answer,) = sent(effects)
+    assert answer.message == Nodes(9, (), (), back=1)
     assert len(machine.table) == 0
-    machine.on_message(stranger, Pong(check.message.request_id), 0.1)
+    assert sent(machine.on_message(other, Pong(1), 0.1)) == []
+    assert len(machine.table) == 0  # that was somebody else
+    machine.on_message(stranger, Pong(1), 0.1)
     assert machine.table.get(stranger.endpoint_id) is not None
     effects = machine.on_message(other, Ping(1, stranger), 0.2)  # says it is somebody else
     assert [send.message for send in sent(effects)] == [Pong(1)]
@@ -153,8 +162,7 @@ def test_who_fails_twice_is_forgotten_and_a_dropper_does_not_save_itself_by_ping
     machine = Net().machine()
     peer = contact(500)
     machine.start(0.0)
-    (_, check) = sent(machine.on_message(peer, Ping(1, peer), 0.0))
-    machine.on_message(peer, Pong(check.message.request_id), 0.1)
+    get_in(machine, peer)
     machine.find_providers(key(1), 20, 1.0)
     machine.on_unreachable(peer.endpoint_id, 2.0)
     known = machine.table.get(peer.endpoint_id)
@@ -172,8 +180,7 @@ def test_who_fails_twice_is_forgotten_and_a_dropper_does_not_save_itself_by_ping
 def test_who_hears_nothing_at_all_keeps_its_contacts() -> None:
     machine = Net().machine()
     peer = contact(500)
-    (_, check) = sent(machine.on_message(peer, Ping(1, peer), 0.0))
-    machine.on_message(peer, Pong(check.message.request_id), 0.1)
+    get_in(machine, peer)
     for at_s in (1000.0, 2000.0, 3000.0):
         machine.find_providers(key(1), 20, at_s)
         machine.on_unreachable(peer.endpoint_id, at_s + 5)

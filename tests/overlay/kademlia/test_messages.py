@@ -54,6 +54,9 @@ EACH = [
     Store(11, VALUE_RECORD, True),
     Kept(12, True),
     Kept(13, False),
+    Pong(14, 4),
+    Nodes(15, (contact(1),), (), 5),
+    Kept(16, True, 0),
 ]
 
 
@@ -64,7 +67,7 @@ def test_a_message_comes_back_whole(message: Message) -> None:
 
 json_like = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.binary(max_size=40),
-    lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.sampled_from("tikwnacry"), inner, max_size=6),
+    lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.sampled_from("tikwnacrby"), inner, max_size=6),
     max_leaves=20,
 )
 

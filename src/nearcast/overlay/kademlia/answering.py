@@ -9,7 +9,13 @@ from nearcast.overlay.kademlia.table import Table
 
 
 def answer_find(
-    message: Find, asker: bytes, table: Table, store: RecordStore, settings: KademliaSettings, unix_s: float
+    message: Find,
+    asker: bytes,
+    table: Table,
+    store: RecordStore,
+    settings: KademliaSettings,
+    unix_s: float,
+    back: int | None = None,
 ) -> Nodes:
     """The closest contacts that did not fail lately, the asker left out, and the records that it wants."""
     count = settings.bucket_contacts_max
@@ -26,18 +32,20 @@ def answer_find(
     elif message.what == VALUE:
         value = store.value(message.key, unix_s)
         records = () if value is None else (value,)
-    return Nodes(message.request_id, tuple(contacts[:count]), records)
+    return Nodes(message.request_id, tuple(contacts[:count]), records, back)
 
 
-def answer_store(message: Store, sender: bytes, store: RecordStore, verify: Verify, unix_s: float) -> Kept:
+def answer_store(
+    message: Store, sender: bytes, store: RecordStore, verify: Verify, unix_s: float, back: int | None = None
+) -> Kept:
     """Keep a record: for long only if its provider sent it itself."""
     record = message.record
     is_copy = message.is_copy or (isinstance(record, ProviderRecord) and sender != record.owner)
     if store.has(record) and not store.has_room(record, is_copy=is_copy, unix_s=unix_s):
-        return Kept(message.request_id, is_kept=True)
+        return Kept(message.request_id, True, back)
     is_kept = (
         store.has_room(record, is_copy=is_copy, unix_s=unix_s)
         and (store.has(record) or is_genuine(record, verify))
         and store.add(record, is_copy=is_copy, unix_s=unix_s)
     )
-    return Kept(message.request_id, is_kept)
+    return Kept(message.request_id, is_kept, back)

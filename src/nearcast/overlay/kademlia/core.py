@@ -81,6 +81,13 @@ class Core:
         if requests.fills < self.settings.filling_checks_max and not requests.is_waiting_for(address.endpoint_id):
             self.send(address, Ping(requests.add(address, FILL, now_s), self.said))
 
+    def ask_back(self, address: PeerAddress, now_s: float) -> int | None:
+        """The id of a check that rides on our answer to this peer; None: it is not checked, as in `check`."""
+        requests = self.requests
+        if requests.checks >= self.settings.checks_max or requests.is_waiting_for(address.endpoint_id):
+            return None
+        return requests.add(address, CHECK, now_s)
+
     def check(self, address: PeerAddress, now_s: float) -> None:
         """Ask a peer whether it is alive, unless as many as may be are being asked already, or it is.
 

@@ -120,8 +120,6 @@ class Lookups:
                 self._ask(search, walk, candidate, now_s)
             if due or not walk.is_over():
                 is_over = False
-        if search.purpose == "refresh" and search.walks[0].answered_count >= self._core.settings.filling_answers:
-            is_over = True  # they have named a bucket's worth of contacts; to ask all of them as much would be waste
         if is_over:
             self._end(search)
 

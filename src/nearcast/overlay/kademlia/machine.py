@@ -23,12 +23,13 @@ from nearcast.overlay.kademlia.address_groups import groups_of_all
 from nearcast.overlay.kademlia.answering import answer_find, answer_store
 from nearcast.overlay.kademlia.core import REJOIN, UPKEEP, Core, Timer, whereabouts
 from nearcast.overlay.kademlia.events import Found, Joined, ValueFound
-from nearcast.overlay.kademlia.keys import KEY_BYTES, key_bytes, random_at_distance
+from nearcast.overlay.kademlia.filling import Filling
+from nearcast.overlay.kademlia.keys import KEY_BYTES, key_bytes
 from nearcast.overlay.kademlia.lookups import Lookups
-from nearcast.overlay.kademlia.messages import Find, Kept, Nodes, Ping, Pong, Store
+from nearcast.overlay.kademlia.messages import Find, Kept, Nodes, Ping, Pong, Response, Store
 from nearcast.overlay.kademlia.publisher import Publisher
 from nearcast.overlay.kademlia.records import Record, Sign, ValueRecord, Verify
-from nearcast.overlay.kademlia.requests import CheckJob, Pending, StepJob, StoreJob
+from nearcast.overlay.kademlia.requests import AskJob, CheckJob, Pending, StepJob, StoreJob
 from nearcast.overlay.kademlia.search import Search
 from nearcast.overlay.kademlia.settings import KademliaSettings
 from nearcast.overlay.kademlia.table import Table
@@ -66,7 +67,7 @@ class Kademlia:
         self._core = Core(own, verify, rng, settings, unix_clock, is_client=is_client)
         self._lookups = Lookups(self._core)
         self._publisher = Publisher(self._core, self._lookups, sign)
-        self._filling = 0
+        self._filling = Filling(self._core)
         self._upkeep = Upkeep(settings)
         self._seeds: dict[bytes, PeerAddress] = {}
         self._rejoin_s = settings.rejoin_s
@@ -181,10 +182,13 @@ class Kademlia:
                 if contact is None or not contact.failures or kind is Nodes:
                     self._core.table.add(whereabouts(pending.address, sender), now_s)
                 self._answered(pending, message, now_s)
+                if message.back is not None and not self.is_client:
+                    self._core.send(sender, Pong(message.back))
         elif kind in _REQUESTS and not self.is_client:  # a client answers nobody
-            self._core.send(sender, self._answer(sender.endpoint_id, message, now_s))
+            back = None
             if message.own is not None and message.own.endpoint_id == sender.endpoint_id:
-                self._met(whereabouts(message.own, sender), now_s)
+                back = self._met(whereabouts(message.own, sender), now_s)
+            self._core.send(sender, self._answer(sender.endpoint_id, message, back, now_s))
         return self._effects(now_s)
 
     def on_timer(self, timer: Hashable, now_s: float) -> list[Effect]:
@@ -209,32 +213,33 @@ class Kademlia:
                 self._core.check(contact.address, now_s)
         return self._effects(now_s)
 
-    def _answer(self, asker: bytes, message: Find | Store | Ping, now_s: float) -> Nodes | Kept | Pong:
+    def _answer(self, asker: bytes, message: Find | Store | Ping, back: int | None, now_s: float) -> Response:
         core = self._core
         match message:
             case Find():
-                return answer_find(message, asker, core.table, core.store, self.settings, core.unix(now_s))
+                return answer_find(message, asker, core.table, core.store, self.settings, core.unix(now_s), back)
             case Store():
-                return answer_store(message, asker, core.store, core.verify, core.unix(now_s))
+                return answer_store(message, asker, core.store, core.verify, core.unix(now_s), back)
             case Ping():
-                return Pong(message.request_id)
+                return Pong(message.request_id, back)
 
-    def _met(self, stranger: PeerAddress, now_s: float) -> None:
-        """Somebody asked us: a contact is fresh again; a stranger is checked if there is a place for it."""
+    def _met(self, stranger: PeerAddress, now_s: float) -> int | None:
+        """Somebody asks us: a contact is fresh again; a stranger is asked back if there is a place for it."""
         core = self._core
         if core.table.heard(stranger.endpoint_id, now_s):
-            return
+            return None
         match core.table.offer(stranger):
             case "free":
-                core.check(stranger, now_s)
+                return core.ask_back(stranger, now_s)
             case "full":
                 stalest = core.table.stalest_beside(stranger.endpoint_id)
                 if stalest is not None and stalest.heard_s + self.settings.fresh_s <= now_s:
                     core.check(stalest.address, now_s)
             case _:
                 pass
+        return None
 
-    def _answered(self, pending: Pending, message: Nodes | Pong | Kept, now_s: float) -> None:
+    def _answered(self, pending: Pending, message: Response, now_s: float) -> None:
         match pending.job:
             case StepJob() if isinstance(message, Nodes):
                 self._lookups.answered(pending.job, message, now_s)
@@ -242,6 +247,8 @@ class Kademlia:
                 self._lookups.failed(pending.job, now_s)  # that is no answer to the question
             case StoreJob(search):
                 self._publisher.store_is_over(search, now_s, is_kept=isinstance(message, Kept) and message.is_kept)
+            case AskJob(bucket):
+                self._filling.answered(bucket, message.contacts if isinstance(message, Nodes) else (), now_s)
             case CheckJob():
                 self._upkeep.passed()
 
@@ -252,6 +259,8 @@ class Kademlia:
                 self._lookups.failed(pending.job, now_s)
             case StoreJob(search):
                 self._publisher.store_is_over(search, now_s, is_kept=False)
+            case AskJob(bucket):
+                self._filling.lost(bucket, now_s)
             case CheckJob():
                 self._upkeep.failed()
         core = self._core
@@ -289,11 +298,8 @@ class Kademlia:
         if contact is not None:
             core.check(contact.address, now_s)
         self._publish_more(now_s)
-        if not self.is_client and not self._upkeep.to_fill and self._filling == 0:
-            stale = self._upkeep.to_refresh(core.table, now_s)
-            if stale is not None:
-                self._upkeep.to_fill.append(stale)
-        self._fill_more(now_s)
+        if not self.is_client:
+            self._filling.refresh(now_s)
 
     # --- joining
 
@@ -315,28 +321,8 @@ class Kademlia:
         self._rejoin_s = self.settings.rejoin_s
         self._core.tell(Joined(len(self._core.table), now_s - search.started_s))
         if not self.is_client:
-            self._upkeep.plan_filling(self._core.table)
-            self._fill_more(now_s)
+            self._filling.begin(now_s)
         self._publish_more(now_s)
-
-    def _fill(self, search: Search, now_s: float) -> None:
-        """Somebody named contacts for a bucket: those who answer a ping get in."""
-        table, settings = self._core.table, self.settings
-        bucket = (search.target ^ table.own_node_id).bit_length() - 1
-        room = settings.bucket_contacts_max - table.bucket_size(bucket)
-        for address in search.walks[0].not_asked():
-            if room <= 0:
-                return
-            if table.bucket_of(address.endpoint_id) == bucket and table.place_for(address) == "free":
-                room -= 1
-                self._core.fill(address, now_s)
-
-    def _fill_more(self, now_s: float) -> None:
-        core = self._core
-        while self._upkeep.to_fill and self._filling < self.settings.filling_max:
-            target = random_at_distance(core.table.own_node_id, self._upkeep.to_fill.popleft(), core.rng)
-            self._filling += 1
-            self._lookups.begin("refresh", key_bytes(target), now_s)
 
     # --- searches and publications
 
@@ -353,15 +339,10 @@ class Kademlia:
 
     def _search_is_over(self, search: Search, now_s: float) -> None:
         core = self._core
-        self._upkeep.visited(search.target, core.table, now_s)
         duration_s = now_s - search.started_s
         match search.purpose:
             case "join":
                 self._joined(search, now_s)
-            case "refresh":
-                self._filling -= 1
-                self._fill(search, now_s)
-                self._fill_more(now_s)
             case "publish":
                 self._publisher.hand_out(search, now_s)
             case "providers":

@@ -2,12 +2,13 @@
 
 A request carries an id that its answer repeats; the answer must come from the peer that was asked, whose identity the
 transport proves, so nobody else can answer. A request also carries the asker's own contact; one without is a client's:
-it is answered, and never put into a routing table.
+it is answered, and never put into a routing table. An answer to a stranger may ask back (b): whether it answers, too.
+That is a ping which needs no message of its own; its id is answered by a pong.
 
-    ping      {"t": "p", "i": id, "a"?: contact}                              <- {"t": "o", "i": id}
+    ping      {"t": "p", "i": id, "a"?: contact}                              <- {"t": "o", "i": id, "b"?: id}
     find      {"t": "f", "i": id, "a"?, "k": key, "w": what, "n"?: near}      <- {"t": "n", "i", "c": [contact…],
-                                                                                  "r"?: [record…]}
-    store     {"t": "s", "i": id, "a"?, "r": record, "c"?: true}              <- {"t": "k", "i", "y": kept}
+                                                                                  "r"?: [record…], "b"?}
+    store     {"t": "s", "i": id, "a"?, "r": record, "c"?: true}              <- {"t": "k", "i", "y": kept, "b"?}
 
 `what` is "n" (nodes only), "p" (provider records, too) or "v" (the value, too). Contacts of an answer are the closest
 to `near`, which is the key itself if it is left out: around a besieged key one asks for those a little aside. "c" marks
@@ -44,7 +45,10 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
+    """`back`, here as in all answers: the id of a ping that rides on it."""
+
     request_id: int
+    back: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Nodes:
     request_id: int
     contacts: tuple[PeerAddress, ...]
     records: tuple[Record, ...] = ()
+    back: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Kept:
 
     request_id: int
     is_kept: bool
+    back: int | None = None
 
 
 Request: TypeAlias = Ping | Find | Store
@@ -93,15 +99,15 @@ Message: TypeAlias = Request | Response
 def fields(message: Message) -> dict[str, Any]:
     """The message as a DAG-CBOR-able map."""
     match message:
-        case Nodes(request_id, contacts, records):
+        case Nodes(request_id, contacts, records, back):
             found: dict[str, Any] = {"t": "n", "i": request_id, "c": [contact_fields(contact) for contact in contacts]}
             if records:
                 found["r"] = [record_fields(record) for record in records]
-            return found
-        case Pong(request_id):
-            return {"t": "o", "i": request_id}
-        case Kept(request_id, is_kept):
-            return {"t": "k", "i": request_id, "y": is_kept}
+            return found | _back(back)
+        case Pong(request_id, back):
+            return {"t": "o", "i": request_id} | _back(back)
+        case Kept(request_id, is_kept, back):
+            return {"t": "k", "i": request_id, "y": is_kept} | _back(back)
         case Ping(request_id, own):
             return {"t": "p", "i": request_id} | _own(own)
         case Find(request_id, key, what, near, own):
@@ -120,7 +126,7 @@ def parse(value: Any) -> Message:
         case "p":
             return Ping(request_id, _parse_own(value))
         case "o":
-            return Pong(request_id)
+            return Pong(request_id, _parse_back(value))
         case "f":
             what = value.get("w")
             if what not in (NODES, PROVIDERS, VALUE):
@@ -129,18 +135,26 @@ def parse(value: Any) -> Message:
             return Find(request_id, _key(value.get("k")), what, near, _parse_own(value))
         case "n":
             contacts = parse_contacts(value.get("c"), CONTACTS_PER_ANSWER_MAX)
-            return Nodes(request_id, contacts, _parse_records(value.get("r")))
+            return Nodes(request_id, contacts, _parse_records(value.get("r")), _parse_back(value))
         case "s":
             is_copy = boolean_of(value.get("c", False), "whether a record is a copy")
             return Store(request_id, _parse_record(value.get("r")), is_copy, _parse_own(value))
         case "k":
-            return Kept(request_id, boolean_of(value.get("y"), "whether a record was kept"))
+            return Kept(request_id, boolean_of(value.get("y"), "whether a record was kept"), _parse_back(value))
         case _:
             raise RemoteError("malformed message of the hash table: of no known type")
 
 
 def _own(own: PeerAddress | None) -> dict[str, Any]:
     return {} if own is None else {"a": contact_fields(own)}
+
+
+def _back(back: int | None) -> dict[str, Any]:
+    return {} if back is None else {"b": back}
+
+
+def _parse_back(value: dict[str, Any]) -> int | None:
+    return None if value.get("b") is None else integer_of(value["b"], "a request's id", REQUEST_ID_MAX)
 
 
 def _parse_own(value: dict[str, Any]) -> PeerAddress | None:

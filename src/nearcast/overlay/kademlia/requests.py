@@ -34,11 +34,18 @@ class CheckJob:
 
 
 @dataclass(frozen=True, slots=True)
+class AskJob:
+    """Whom does a neighbour know in this bucket?"""
+
+    bucket: int
+
+
+@dataclass(frozen=True, slots=True)
 class FillJob:
     """Is this one alive, whom somebody named for a bucket with room?"""
 
 
-Job = StepJob | StoreJob | CheckJob | FillJob
+Job = StepJob | StoreJob | CheckJob | AskJob | FillJob
 CHECK, FILL = CheckJob(), FillJob()
 
 

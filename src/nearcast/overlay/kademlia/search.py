@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NEW_PER_ANSWER_MAX: Final = 4  # 160 answers of liars cost 640 verifications, some 0.1 s; guess
 ASIDE_MAX: Final = 3  # walks aside: they cover 1/2 + 1/4 + 1/8 of the region
 
-Purpose = Literal["providers", "value", "publish", "refresh", "join"]
+Purpose = Literal["providers", "value", "publish", "join"]
 
 
 class Search:
