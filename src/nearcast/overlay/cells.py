@@ -40,4 +40,4 @@ class Cell:
 
     def admits(self, endpoint_id: bytes) -> bool:
         """Whether this node, if it is of our region, is of our cell."""
-        return (node_id(endpoint_id) ^ self._own_number) >> (KEY_BITS - self.bits) == 0
+        return self.bits == 0 or (node_id(endpoint_id) ^ self._own_number) >> (KEY_BITS - self.bits) == 0

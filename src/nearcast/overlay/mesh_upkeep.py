@@ -168,7 +168,7 @@ class Upkeep:
         has_link = parts.region_topic is None or parts.has_neighbours(parts.region_topic)
         if not has_link and len(self._region_found) < REGION_DOORS_MAX:
             self._region_found.append(contact)
-        is_ours = parts.cell.admits(contact.endpoint_id) and len(self._group_found) < REGION_DOORS_MAX
+        is_ours = len(self._group_found) < REGION_DOORS_MAX and parts.cell.admits(contact.endpoint_id)
         if is_ours and parts.detector.state_of(contact.endpoint_id) not in ("alive", "suspect"):
             self._group_found.append(contact)
 

@@ -85,8 +85,6 @@ class Simulation:
         self.peers: dict[bytes, Peer] = {}  # by endpoint id; of one that came back, the newest
         self.alive: list[Peer] = []  # in no particular order, but always the same
         self.on_progress: Callable[[float, int], None] | None = None  # (simulated seconds, events so far)
-        self.sent_of_kind: dict[type, int] = {}  # messages sent, by their class
-        self.bytes_of_kind: dict[type, int] = {}
         self.on_added: list[Callable[[Peer], None]] = []  # called with each new peer before its machine starts
         self.arrived = 0  # peers so far
         self.lived_s = 0.0  # the lives of all that are gone, together
@@ -96,6 +94,17 @@ class Simulation:
         self._addresses = Addresses(seed)
         self._queue = Queue()
         self._listeners: dict[type, list[Listener]] = {}
+        self._tallies: dict[type, list[int]] = {}  # messages and bytes sent, by the message's class
+
+    @property
+    def sent_of_kind(self) -> dict[type, int]:
+        """Messages sent, by their class."""
+        return {kind: tally[0] for kind, tally in self._tallies.items()}
+
+    @property
+    def bytes_of_kind(self) -> dict[type, int]:
+        """Bytes sent, by the message's class; nothing without `size_of`."""
+        return {kind: tally[1] for kind, tally in self._tallies.items()} if self.size_of is not None else {}
 
     # -- peers ---------------------------------------------------------------------------------------------------
 
@@ -263,23 +272,28 @@ class Simulation:
                 raise TypeError(f"{effect!r} is not an effect")
 
     def _send(self, peer: Peer, effect: Send) -> None:
-        message = effect.message
-        kind = message.__class__
-        sent = self.sent_of_kind
-        sent[kind] = sent.get(kind, 0) + 1
+        message, to = effect.message, effect.to
+        tally = self._tallies.get(message.__class__)
+        if tally is None:
+            tally = self._tallies[message.__class__] = [0, 0]
+        tally[0] += 1
         peer.sent_messages += 1
-        size_bytes = self._weigh(peer, kind, message) if self.size_of is not None else 0
-        target = self.peers.get(effect.to.endpoint_id)
+        size_bytes = 0
+        if self.size_of is not None:
+            size_bytes = self.size_of(message)
+            peer.sent_bytes += size_bytes
+            tally[1] += size_bytes
+        target = self.peers.get(to.endpoint_id)
         if target is None or not target.is_alive:
-            self._unreachable(peer, effect.to.endpoint_id)
+            self._unreachable(peer, to.endpoint_id)
             return
         network, now_s, queue = self.network, self.now_s, self._queue
         is_reliable = effect.is_reliable
-        knows_way = effect.to is target.address or leads_to(effect.to, target.address)
+        knows_way = to is target.address or leads_to(to, target.address)
         delay_s = network.delay_s(peer, target, is_reliable, size_bytes, now_s, knows_way)
         if delay_s < 0:
             if delay_s == FAILED:
-                self._unreachable(peer, effect.to.endpoint_id)
+                self._unreachable(peer, to.endpoint_id)
             return
         target.received_bytes += size_bytes
         queue.push(now_s + delay_s, target, peer, message)
@@ -287,13 +301,6 @@ class Simulation:
             again_s = network.delay_s(peer, target, is_reliable, size_bytes, now_s)
             if again_s >= 0:
                 queue.push(now_s + again_s, target, peer, message)
-
-    def _weigh(self, peer: Peer, kind: type, message: Any) -> int:
-        assert self.size_of is not None
-        size_bytes = self.size_of(message)
-        peer.sent_bytes += size_bytes
-        self.bytes_of_kind[kind] = self.bytes_of_kind.get(kind, 0) + size_bytes
-        return size_bytes
 
     def _unreachable(self, peer: Peer, endpoint_id: bytes) -> None:
         """A dial that will fail; what else is sent to that peer meanwhile shares its fate."""

@@ -15,20 +15,20 @@ PACKET_BYTES = (
 class SampledSizes:
     """A `size_of` for a Simulation. `exact(message)` gives a message's bytes; PACKET_BYTES come on top."""
 
-    __slots__ = ("_every", "_exact", "_known", "_left")
+    __slots__ = ("_every", "_exact", "_known")
 
     def __init__(self, exact: Callable[[Any], int], every: int = 16) -> None:
         self._exact = exact
         self._every = every
-        self._known: dict[type, int] = {}
-        self._left: dict[type, int] = {}
+        self._known: dict[type, list[int]] = {}  # how many more are taken to be as large as the last, and how large
 
     def __call__(self, message: Any) -> int:
-        kind = message.__class__
-        left = self._left.get(kind, 0)
-        if left:
-            self._left[kind] = left - 1
-            return self._known[kind]
-        self._left[kind] = self._every - 1
-        size_bytes = self._known[kind] = self._exact(message) + PACKET_BYTES
+        known = self._known.get(message.__class__)
+        if known is None:
+            known = self._known[message.__class__] = [0, 0]
+        if known[0]:
+            known[0] -= 1
+            return known[1]
+        known[0] = self._every - 1
+        size_bytes = known[1] = self._exact(message) + PACKET_BYTES
         return size_bytes

@@ -6,22 +6,30 @@ a malformed envelope or a false signature. Clocks and counts differ between hone
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nearcast.errors import RemoteError
 from nearcast.overlay.gossip.announcement import Announcement, parse_announcement
 from nearcast.overlay.gossip.directory import Directory
-from nearcast.overlay.gossip.envelope import ANNOUNCEMENT_KIND, Envelope, Verify, open_envelope
+from nearcast.overlay.gossip.envelope import ANNOUNCEMENT_KIND, OPENED_MAX, Envelope, Verify, open_envelope
 from nearcast.overlay.gossip.settings import GossipSettings
 
 MINUTE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """A broadcast that may be told and handed on, and the announcement in it if it is one."""
+class Opened:
+    """A parsed broadcast, and the announcement in it if it is one. Not verified by being parsed."""
 
     envelope: Envelope
     announcement: Announcement | None
+
+
+@lru_cache(maxsize=OPENED_MAX)
+def open_broadcast(topic: str, payload: bytes) -> Opened:
+    """Raises RemoteError when it is malformed."""
+    envelope = open_envelope(topic, payload)
+    return Opened(envelope, parse_announcement(topic, payload) if envelope.kind == ANNOUNCEMENT_KIND else None)
 
 
 class Intake:
@@ -39,13 +47,13 @@ class Intake:
         self._counts: dict[bytes, int] = {}  # broadcasts of each origin in this minute
         self._counts_since_s = now_s
 
-    def admit(self, payload: bytes, now_s: float) -> Admitted | None:
+    def admit(self, payload: bytes, now_s: float) -> Opened | None:
         """None when it is to be dropped without blame. Raises RemoteError when whoever handed it on is to blame."""
-        envelope = open_envelope(self._topic, payload)
-        announcement = parse_announcement(self._topic, payload) if envelope.kind == ANNOUNCEMENT_KIND else None
+        opened = open_broadcast(self._topic, payload)
+        envelope, announcement = opened.envelope, opened.announcement
         settings = self._settings
-        age_s = now_s - envelope.issued_s
-        if not -settings.skew_s <= age_s <= settings.fresh_s + settings.skew_s or envelope.expires_s <= now_s:
+        age_s = now_s - envelope.issued_ms / 1000
+        if not -settings.skew_s <= age_s <= settings.fresh_s + settings.skew_s or envelope.lifetime_s <= age_s:
             return None
         if announcement is not None and not self._directory.is_news(announcement):
             return None
@@ -54,12 +62,14 @@ class Intake:
         if not self._verify(envelope.origin, envelope.signed, envelope.signature):
             raise RemoteError("a broadcast has a false signature")
         self._counts[envelope.origin] = self._counts.get(envelope.origin, 0) + 1
-        return Admitted(envelope, announcement)
+        return opened
 
     def admit_older(self, payload: bytes, now_s: float) -> Announcement | None:
         """An announcement of a snapshot: it need not be fresh, only later than what we know. Raises as `admit`."""
-        announcement = parse_announcement(self._topic, payload)
-        envelope = open_envelope(self._topic, payload)
+        opened = open_broadcast(self._topic, payload)
+        envelope, announcement = opened.envelope, opened.announcement
+        if announcement is None:
+            raise RemoteError("malformed announcement: it is something else")
         is_from_future = envelope.issued_s > now_s + self._settings.skew_s
         if is_from_future or envelope.expires_s <= now_s or not self._directory.is_news(announcement):
             return None

@@ -14,13 +14,7 @@ from nearcast.overlay.gossip.allowance import Allowances
 from nearcast.overlay.gossip.announcement import Announcement, NodeFacts
 from nearcast.overlay.gossip.envelope import Sign, Verify, seal
 from nearcast.overlay.gossip.events import (
-    AnnounceDue,
-    AnswerDue,
-    FlushDue,
     Misbehaved,
-    MissingDue,
-    RepairDue,
-    ShuffleDue,
 )
 from nearcast.overlay.gossip.member import Member
 from nearcast.overlay.gossip.messages import Answer, Ask, Join, Listen, Part, Prune, Shuffle, Shuffled, Snapshot, Walk
@@ -64,6 +58,7 @@ class Gossip:
         self._holds: dict[bytes, int] = {}
         self._allowances = Allowances(settings.sender_per_s, settings.sender_burst, settings.senders_max)
         self._shunning = Shunning(settings.ban_s, settings.bans_max)
+        self._shunned = self._shunning.until_s  # almost always empty
         self._topics = tuple(parse_topic(topic) for topic in topics)
         self._members: dict[str, Member] = {}
 
@@ -79,9 +74,9 @@ class Gossip:
     def on_message(self, sender: PeerAddress, message: Any, now_s: float) -> Iterable[Effect]:
         """One of gossip/messages.py."""
         sender_id = sender.endpoint_id
-        if self._shunning.holds(sender_id, now_s):
+        if self._shunned and self._shunning.holds(sender_id, now_s):
             return ()
-        if not self._allowances.take(sender_id, COSTS.get(type(message), 1.0), now_s):
+        if not self._allowances.take(sender_id, COSTS.get(message.__class__, 1.0), now_s):
             return ()
         out: list[Effect] = []
         member = self._members.get(message.topic)
@@ -100,13 +95,12 @@ class Gossip:
     def on_timer(self, timer: Any, now_s: float) -> Iterable[Effect]:
         """One of gossip/events.py."""
         out: list[Effect] = []
-        if isinstance(timer, FlushDue | MissingDue | AnswerDue | RepairDue | ShuffleDue | AnnounceDue):
-            member = self._members.get(timer.topic)
-            if member is not None:
-                member.on_timer(timer, now_s, out)
-                suspects = member.tree.suspects
-                while suspects:
-                    self._shun(suspects.pop(), "it announced broadcasts that it did not have", now_s, out)
+        member = self._members.get(timer.topic)
+        if member is not None:
+            member.on_timer(timer, now_s, out)
+            suspects = member.tree.suspects
+            while suspects:
+                self._shun(suspects.pop(), "it announced broadcasts that it did not have", now_s, out)
         return out
 
     def on_unreachable(self, endpoint_id: bytes, now_s: float) -> Iterable[Effect]:

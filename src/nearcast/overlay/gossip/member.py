@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from nearcast.errors import RemoteError
 from nearcast.overlay.gossip.allowance import Allowance
-from nearcast.overlay.gossip.announcement import Announcement, NodeFacts, seal_announcement
+from nearcast.overlay.gossip.announcement import NodeFacts, seal_announcement
 from nearcast.overlay.gossip.directory import Directory
 from nearcast.overlay.gossip.envelope import Sign, Verify, message_id
 from nearcast.overlay.gossip.events import (
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import random
 
 Timer = ShuffleDue | RepairDue | AnswerDue | FlushDue | MissingDue | AnnounceDue
+OF_TREE = frozenset((Push, Have, Prune, Graft, Snapshot))  # what only a neighbour or a listener may say
 
 SNAPSHOTS_TAKEN_MAX = 2  # per life: the first may come from a newcomer that knows little itself
 SNAPSHOTS_PER_S = 0.5  # given to others; a crowd gets links at once, and hears the rest in time
@@ -154,23 +155,12 @@ class Member:
 
     def on_message(self, sender: PeerAddress, message: Message, now_s: float, out: list[Effect]) -> None:
         """Raises RemoteError when the sender has done what no honest peer does."""
+        if message.__class__ in OF_TREE:
+            link = self.tree.links.get(sender.endpoint_id) or self._link_of(sender, now_s, out)
+            if link is not None:
+                self._on_tree_message(link, message, now_s, out)
+            return
         match message:
-            case Push() | Have() | Graft() | Prune() | Snapshot():
-                link = self._link_of(sender, now_s, out)
-                if link is None:
-                    return
-                if isinstance(message, Push):
-                    self._on_push(sender, message, now_s, out)
-                elif isinstance(message, Have):
-                    if link.is_listener:
-                        raise RemoteError("a client announces broadcasts")
-                    self.tree.on_have(link, message, now_s, out)
-                elif isinstance(message, Graft):
-                    self.tree.on_graft(link, message, out)
-                elif isinstance(message, Prune):
-                    self.tree.on_prune(link)
-                else:
-                    self._on_snapshot(message, now_s, out)
             case Shuffle() | Walk():
                 if self._link_of(sender, now_s, out) is None or sender.endpoint_id not in self.membership.active:
                     return
@@ -193,8 +183,22 @@ class Member:
                 self.shuffling.on_shuffled(sender, message, now_s, out)
             case Listen():
                 self.membership.on_listen(sender, now_s, out)
-            case _:
-                assert_never(message)
+
+    def _on_tree_message(self, link: Link, message: Any, now_s: float, out: list[Effect]) -> None:
+        """The most frequent ones first."""
+        kind = message.__class__
+        if kind is Push:
+            self._on_push(link, message, now_s, out)
+        elif kind is Have:
+            if link.is_listener:
+                raise RemoteError("a client announces broadcasts")
+            self.tree.on_have(link, message, now_s, out)
+        elif kind is Prune:
+            self.tree.on_prune(link)
+        elif kind is Graft:
+            self.tree.on_graft(link, message, out)
+        else:
+            self._on_snapshot(message, now_s, out)
 
     def _link_of(self, sender: PeerAddress, now_s: float, out: list[Effect]) -> Link | None:
         """The link to a neighbour or a listener. Whoever takes us for its neighbour and is none of ours hears so;
@@ -276,30 +280,28 @@ class Member:
         wait_s = self.pace.next_look_s() * (0.5 + self._rng.random())
         out.append(Arm(wait_s, AnnounceDue(self.topic)))
 
-    def _on_push(self, sender: PeerAddress, message: Push, now_s: float, out: list[Effect]) -> None:
-        link = self.tree.links[sender.endpoint_id]
+    def _on_push(self, link: Link, message: Push, now_s: float, out: list[Effect]) -> None:
         if link.is_listener:
             raise RemoteError("a client broadcasts")
+        tree = self.tree
         pushed_id = message_id(self.topic, message.payload)
-        if pushed_id in self.tree.seen:
-            self.tree.on_duplicate(link, pushed_id, out)
+        if pushed_id in tree.seen:
+            tree.on_duplicate(link, pushed_id, out)
             return
-        admitted = self._intake.admit(message.payload, now_s)
-        if admitted is None:
-            self.tree.refuse(pushed_id, now_s)
+        opened = self._intake.admit(message.payload, now_s)
+        if opened is None:
+            tree.refuse(pushed_id, now_s)
             return
-        self.tree.on_new(link, pushed_id, message, now_s, out)
-        if admitted.announcement is not None:
-            self._learn(admitted.announcement, now_s, out)
+        tree.on_new(link, pushed_id, message, now_s, out)
+        announcement = opened.announcement
+        if announcement is not None:
+            known = self.directory.get(announcement.contact.endpoint_id, now_s)
+            self.pace.heard(announcement, known, now_s)
+            self.directory.add(announcement)
+            out.append(Tell(Announced(self.topic, announcement)))
         else:
-            envelope = admitted.envelope
+            envelope = opened.envelope
             out.append(Tell(Delivered(self.topic, pushed_id, envelope.origin, envelope.body)))
-
-    def _learn(self, announcement: Announcement, now_s: float, out: list[Effect]) -> None:
-        known = self.directory.get(announcement.contact.endpoint_id, now_s)
-        self.pace.heard(announcement, known, now_s)
-        self.directory.add(announcement)
-        out.append(Tell(Announced(self.topic, announcement)))
 
     def _greet(self, newcomer: PeerAddress, now_s: float, out: list[Effect]) -> None:
         """What a newcomer should know; not to too many at a time."""

@@ -89,13 +89,16 @@ class Tree:
     """One peer's part in the tree of one topic."""
 
     __slots__ = (
+        "_flush_due",
         "_hurry_until_s",
         "_is_flush_armed",
         "_is_leaf",
         "_missing",
         "_missing_armed_s",
+        "_missing_due",
         "_optimise_s",
         "_own_id",
+        "_prune",
         "_recent",
         "_settings",
         "_topic",
@@ -118,6 +121,7 @@ class Tree:
         self._is_flush_armed = False
         self._hurry_until_s = 0.0
         self._optimise_s = 0.0
+        self._prune, self._flush_due, self._missing_due = Prune(topic), FlushDue(topic), MissingDue(topic)
 
     @property
     def depth(self) -> int:
@@ -182,7 +186,7 @@ class Tree:
         link.late.pop(message_id, None)
         if link.is_eager:
             link.is_eager = False
-        out.append(Send(link.peer, Prune(self._topic)))
+        out.append(Send(link.peer, self._prune))
 
     def on_new(self, link: Link, message_id: bytes, message: Push, now_s: float, out: list[Effect]) -> None:
         """A payload that was not here before, and is fit to be handed on."""
@@ -205,13 +209,15 @@ class Tree:
         """A neighbour has these: what we lack is asked for when it does not come by itself."""
         seen, queue, late = self.seen, link.queue, link.late
         link_id = link.peer.endpoint_id
+        may_optimise = not link.is_eager and now_s >= self._optimise_s
         for message_id, round_ in zip(message.ids, message.rounds, strict=True):
             if message_id in seen:
                 if queue:
                     queue.pop(message_id, None)
                 if late:
                     late.pop(message_id, None)
-                self._optimise(link_id, message_id, round_, now_s, out)
+                if may_optimise:
+                    self._optimise(link_id, message_id, round_, now_s, out)
                 continue
             missing = self._missing.get(message_id)
             if missing is None:
@@ -379,9 +385,9 @@ class Tree:
             self._is_flush_armed = True
             settings = self._settings
             wait_s = settings.have_hurry_s if now_s < self._hurry_until_s else settings.have_batch_s
-            out.append(Arm(wait_s, FlushDue(self._topic)))
+            out.append(Arm(wait_s, self._flush_due))
 
     def _arm_missing(self, due_s: float, now_s: float, out: list[Effect]) -> None:
         if self._missing_armed_s is None or due_s < self._missing_armed_s:
             self._missing_armed_s = due_s
-            out.append(Arm(max(due_s - now_s, 0.0), MissingDue(self._topic)))
+            out.append(Arm(max(due_s - now_s, 0.0), self._missing_due))
