@@ -117,7 +117,8 @@ class Group:
 
     def forget_dead(self, before_s: float) -> None:
         """Those that died earlier than that."""
-        for endpoint_id, tombstone in list(self.tombstones.items()):
+        while self.tombstones:
+            endpoint_id, tombstone = next(iter(self.tombstones.items()))
             if tombstone.since_s >= before_s:
                 return
             del self.tombstones[endpoint_id]
@@ -150,16 +151,6 @@ class Group:
                 if len(chosen) == count:
                     break
         return list(chosen.values())
-
-    def bucket(self, number: int) -> list[Alive]:
-        """The members of one part of the table."""
-        first = number * 256 // BUCKETS
-        end = first + 256 // BUCKETS
-        return [record for endpoint_id, record in self.members.items() if first <= endpoint_id[0] < end]
-
-    def buried(self, number: int) -> list[Tombstone]:
-        """The dead of one part of the table."""
-        return [tomb for endpoint_id, tomb in self.tombstones.items() if bucket_of(endpoint_id) == number]
 
     def _make_room(self, *, is_hearsay: bool) -> bool:
         if len(self._order) > 2 * len(self.members) + BUCKETS:  # members that came and went within one round

@@ -52,6 +52,7 @@ SYNC_UNSCALED = 32  # members up to which the interval of comparing is as config
 GOSSIP = "gossip"
 SYNC = "sync"
 REJOIN = "rejoin"
+_DATED = frozenset((Ping, Ack, PingRequest, Gossip, SyncAnswer))  # that carry the sender's incarnation
 
 
 class Swim:
@@ -141,26 +142,25 @@ class Swim:
         beliefs = self._beliefs
         if beliefs.is_leaving:
             return effects
-        match message:
-            case Ping() | Ack() | PingRequest() | Gossip() | SyncAnswer():
-                sender_id = sender.endpoint_id
-                beliefs.heard_from(sender_id, message.incarnation, effects)
-                if message.rumours and not isinstance(message, SyncAnswer):
-                    beliefs.hear(message.rumours, sender_id, now_s, effects)
-                if isinstance(message, Ping):
-                    self._prober.on_ping(sender, message, effects)
-                elif isinstance(message, Ack):
-                    self._prober.on_ack(sender, message, now_s, effects)
-                elif isinstance(message, PingRequest):
-                    self._prober.on_ping_request(sender, message, now_s, effects)
-                elif isinstance(message, SyncAnswer):
-                    self._syncing.on_answer(sender, message, now_s, effects)
-            case IndirectAck(sequence):
-                self._prober.on_indirect_ack(sender.endpoint_id, sequence)
-            case Nack(sequence):
-                self._prober.on_nack(sender.endpoint_id, sequence)
-            case SyncRequest():
-                self._syncing.on_request(sender, message, now_s, effects)
+        kind, sender_id = message.__class__, sender.endpoint_id
+        if kind in _DATED:
+            beliefs.heard_from(sender_id, message.incarnation, effects)
+            if message.rumours and kind is not SyncAnswer:
+                beliefs.hear(message.rumours, sender_id, now_s, effects)
+        if kind is Ping:
+            self._prober.on_ping(sender, message, effects)
+        elif kind is Ack:
+            self._prober.on_ack(sender, message, now_s, effects)
+        elif kind is PingRequest:
+            self._prober.on_ping_request(sender, message, now_s, effects)
+        elif kind is IndirectAck:
+            self._prober.on_indirect_ack(sender_id, message.sequence)
+        elif kind is Nack:
+            self._prober.on_nack(sender_id, message.sequence)
+        elif kind is SyncRequest:
+            self._syncing.on_request(sender, message, now_s, effects)
+        elif kind is SyncAnswer:
+            self._syncing.on_answer(sender, message, now_s, effects)
         return self._with_gossip(effects)
 
     def on_timer(self, timer: Hashable, now_s: float) -> Iterable[Effect]:

@@ -11,6 +11,10 @@ The dead are told as suspected, so that they can contradict (memberlist, mergeSt
 Bounds: PIECE_BYTES_MAX and RUMOURS_MAX in a piece; ANSWERS_MAX answers per interval of the probe, whoever asks.
 """
 
+from array import array
+from collections.abc import Iterable
+from itertools import chain
+from sys import byteorder
 from typing import TYPE_CHECKING
 
 from nearcast.overlay.failure.group import bucket_of
@@ -89,7 +93,7 @@ class Syncing:
         start = int(self._rng.random() * BUCKETS)  # so that the same early parts are not told again and again
         differing = [
             number
-            for number in ((start + step) % BUCKETS for step in range(BUCKETS))
+            for number in chain(range(start, BUCKETS), range(start))
             if own[number * size : (number + 1) * size] != request.digests[number * size : (number + 1) * size]
         ]
         about = beliefs.about(sender_id, request.own.incarnation)
@@ -117,8 +121,9 @@ class Syncing:
         rumours: list[Rumour] = [] if about is None else [about]
         size_bytes = 0
         told: list[int] = []
+        records_of = self._records(differing)
         for number in differing:
-            records = self._records(number)
+            records = records_of[number]
             records_bytes = sum(rumour.size_bytes for rumour in records)
             if size_bytes + records_bytes > PIECE_BYTES_MAX or len(rumours) + len(records) > RUMOURS_MAX:
                 if not told:  # a part that is larger than a piece: a different random piece of it each time
@@ -131,23 +136,31 @@ class Syncing:
         own = self._beliefs.own.incarnation
         return SyncAnswer(own, bytes(told), tuple(rumours), len(told) < len(differing))
 
-    def _records(self, number: int) -> list[Rumour]:
-        """Everything that we know of one part."""
+    def _records(self, numbers: Iterable[int]) -> dict[int, list[Rumour]]:
+        """Everything that we know of these parts, by part."""
         beliefs = self._beliefs
-        records: list[Rumour] = list(beliefs.group.bucket(number))
-        if bucket_of(beliefs.own.contact.endpoint_id) == number:
-            records.append(beliefs.own)
+        records: dict[int, list[Rumour]] = {number: [] for number in numbers}
+        if not records:
+            return records
+        for endpoint_id, record in chain(beliefs.group.members.items(), ((beliefs.own.endpoint_id, beliefs.own),)):
+            of_part = records.get(bucket_of(endpoint_id))
+            if of_part is not None:
+                of_part.append(record)
         for endpoint_id, suspicion in beliefs.suspicions.items():
-            if bucket_of(endpoint_id) == number:
-                records.append(Suspect(endpoint_id, suspicion.incarnation, suspicion.accuser))
-        records += map(_epitaph, beliefs.group.buried(number))
+            of_part = records.get(bucket_of(endpoint_id))
+            if of_part is not None:
+                of_part.append(Suspect(endpoint_id, suspicion.incarnation, suspicion.accuser))
+        for endpoint_id, tombstone in beliefs.group.tombstones.items():
+            of_part = records.get(bucket_of(endpoint_id))
+            if of_part is not None:
+                of_part.append(_epitaph(tombstone))
         return records
 
     def _missing(self, buckets: bytes, told: dict[bytes, Rumour]) -> list[Rumour]:
         """Our records of these parts that the other lacks, or has older."""
         missing: list[Rumour] = []
-        for number in buckets:
-            for record in self._records(number):
+        for records in self._records(buckets).values():
+            for record in records:
                 other = told.get(record.endpoint_id)
                 if other is None or (isinstance(other, Alive) and other.incarnation < record.incarnation):
                     missing.append(record)
@@ -156,7 +169,10 @@ class Syncing:
 
 def _packed(beliefs: "Beliefs") -> bytes:
     """Digests as they travel: big-endian whatever the machine."""
-    return b"".join(digest.to_bytes(DIGEST_BYTES, "big") for digest in beliefs.group.digests)
+    digests = array("Q", beliefs.group.digests)
+    if byteorder == "little":
+        digests.byteswap()
+    return digests.tobytes()
 
 
 def _epitaph(tombstone: "Tombstone") -> Rumour:
