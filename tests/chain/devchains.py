@@ -3,7 +3,6 @@
 import asyncio
 import json
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eth_account import Account as Wallet
+from tests import forks
 
 from nearcast.chain.devchain import genesis
 from nearcast.chain.devchain.addresses import ACCOUNTS
@@ -140,7 +140,7 @@ def running(chain: DevChain) -> Iterator[Rpc]:
 @contextmanager
 def process(folder: Path, *options: str) -> Iterator["subprocess.Popen[str]"]:
     """`nearcast devchain` as a person starts it, kept in `folder`, on a free port unless the options name one."""
-    command = [sys.executable, "-c", "from nearcast.cli.main import main; main()", "devchain", "--state", str(folder)]
+    command = [*forks.COMMAND, "devchain", "--state", str(folder)]
     options = options if "--port" in options else (*options, "--port", "0")
     with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
         try:
@@ -149,7 +149,18 @@ def process(folder: Path, *options: str) -> Iterator["subprocess.Popen[str]"]:
             started.kill()
 
 
-def ready(started: "subprocess.Popen[str]") -> dict[str, Any]:
+@contextmanager
+def killable(folder: Path) -> Iterator[forks.Process]:
+    """The same as a fork: to be started, and killed, again and again."""
+    command = [*forks.COMMAND, "devchain", "--state", str(folder), "--port", "0", "--json"]
+    with forks.Process(command, stdout=forks.PIPE, stderr=forks.PIPE) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def ready(started: "subprocess.Popen[Any]") -> dict[str, Any]:
     """What it says with --json when it is ready."""
     assert started.stdout is not None
     told = dict(json.loads(started.stdout.readline()))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.chain.devchains import Rpc, engine, process, ready, signed
+from tests.chain.devchains import Rpc, engine, killable, ready, signed
 
 from nearcast.chain.abi import contract
 from nearcast.chain.devchain.addresses import ACCOUNTS, CONTRACTS, TOKEN
@@ -25,7 +25,7 @@ from nearcast.chain.devchain.node import DevChain, open_chain
 from nearcast.errors import ChainError, StoreLockedError
 
 NOW_S = 1_790_000_000  # any moment after the first block
-KILLS = 8  # processes; each takes about two seconds to start
+KILLS = 8  # processes
 TRANSFER = contract("TestUSDC").encode_call("transfer", [ACCOUNTS[9].address, 1])
 
 
@@ -103,17 +103,27 @@ def test_what_waits_is_kept(tmp_path: Path) -> None:
         assert [chain.engine.receipt(one).block_number for one in hashes] == [1, 1, 1, 2]
 
 
-@given(st.data())
-def test_a_torn_tail_is_cut_off(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """Wherever the last write broke off, the blocks before it are all there and the chain goes on."""
-    folder = tmp_path_factory.mktemp("torn")
+@pytest.fixture(scope="module")
+def three_blocks(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[int]]:
+    """A journal, and its size before each of its blocks."""
+    folder = tmp_path_factory.mktemp("whole")
     sizes: list[int] = []
     with opened(folder) as chain:
         for nonce in range(3):
             sizes.append((folder / FILE_NAME).stat().st_size)
             chain.send(signed(1, nonce, TOKEN, TRANSFER))
-    size_bytes = data.draw(st.integers(0, (folder / FILE_NAME).stat().st_size - 1))
-    os.truncate(folder / FILE_NAME, size_bytes)
+    return (folder / FILE_NAME).read_bytes(), sizes
+
+
+@given(data=st.data())
+def test_a_torn_tail_is_cut_off(
+    tmp_path_factory: pytest.TempPathFactory, three_blocks: tuple[bytes, list[int]], data: st.DataObject
+) -> None:
+    """Wherever the last write broke off, the blocks before it are all there and the chain goes on."""
+    journal, sizes = three_blocks
+    folder = tmp_path_factory.mktemp("torn")
+    size_bytes = data.draw(st.integers(0, len(journal) - 1))
+    (folder / FILE_NAME).write_bytes(journal[:size_bytes])
     whole = sum(size <= size_bytes for size in sizes[1:])
     with opened(folder) as chain:
         assert chain.engine.head.number == whole
@@ -201,7 +211,7 @@ def test_kill_nine_loses_nothing_acknowledged(tmp_path: Path) -> None:
     rng = random.Random(8545)
     acknowledged: list[str] = []
     for _ in range(KILLS):
-        with process(tmp_path, "--json") as started:
+        with killable(tmp_path) as started:
             rpc = Rpc(ready(started)["url"])
             for known in acknowledged:
                 assert rpc("eth_getTransactionReceipt", known)["status"] == "0x1"

@@ -59,12 +59,12 @@ class Chain:
 
 
 @contextmanager
-def running_devchain(folder: Path, compiled: str, *options: str) -> Iterator[Chain]:
+def running_devchain(folder: Path, *options: str) -> Iterator[Chain]:
     """`nearcast devchain` on a free port."""
     with ExitStack() as stack:
         home = folder / "devchain-home"
         home.mkdir()
-        person = Person(home, stack, {"PYTHONPYCACHEPREFIX": compiled, "PYTHONDONTWRITEBYTECODE": ""})
+        person = Person(home, stack)
         started = person.start("devchain", "--port", "0", "--json", *options)
         yield Chain(started.next_json()["url"])
         started.process.stdout.close() if started.process.stdout else None

@@ -4,8 +4,6 @@ import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests import forks
 
 if TYPE_CHECKING:
     from tests.cli.chain_world import Chain
 
-COMMAND = [sys.executable, "-c", "from nearcast.cli.main import main; main()"]
 DEADLINE_S = 60.0  # a command that is not done by then hangs
 
 
@@ -51,7 +49,7 @@ class Ended:
 class Started:
     """A command that runs; its JSON lines can be read one by one."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: forks.Process) -> None:
         self.process = process
         self._buffer = b""
 
@@ -93,25 +91,20 @@ class Person:
 
     def run(self, *arguments: str, **options: Any) -> Ended:
         """Run a command to its end."""
-        done = subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=self.home,
-            env=self._environment(),
-            capture_output=True,
-            timeout=DEADLINE_S,
-            **options,
+        done = forks.run(
+            [*forks.COMMAND, *arguments], cwd=self.home, env=self._environment(), timeout=DEADLINE_S, **options
         )
         return Ended(done.returncode, done.stdout, done.stderr.decode())
 
     def start(self, *arguments: str, **options: Any) -> Started:
         """Start a command that goes on; it is killed at the end of the test if it still runs."""
-        process = subprocess.Popen(
-            [*COMMAND, *arguments],
+        process = forks.Process(
+            [*forks.COMMAND, *arguments],
             cwd=self.home,
             env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=forks.DEVNULL,
+            stdout=forks.PIPE,
+            stderr=forks.PIPE,
             **options,
         )
         self.stack.callback(_reap, process)
@@ -137,22 +130,16 @@ class Person:
         return {**os.environ, **mine, **self.environment}
 
 
-def _reap(process: "subprocess.Popen[bytes]") -> None:
+def _reap(process: forks.Process) -> None:
     if process.poll() is None:
         process.kill()
     process.communicate()
 
 
-@pytest.fixture(scope="session")
-def compiled(pytestconfig: pytest.Config) -> str:
-    """Where Python keeps compiled modules for the processes of these tests: many start, compiling takes longest."""
-    return str(pytestconfig.rootpath / ".pytest_cache" / "compiled")
-
-
 @pytest.fixture
-def people(tmp_path: Path, compiled: str) -> Iterator["People"]:
+def people(tmp_path: Path) -> Iterator["People"]:
     with ExitStack() as stack:
-        yield People(tmp_path, stack, compiled)
+        yield People(tmp_path, stack)
 
 
 @dataclass
@@ -161,12 +148,11 @@ class People:
 
     folder: Path
     stack: ExitStack
-    compiled: str
 
     def __call__(self, name: str) -> Person:
         home = self.folder / name
         home.mkdir()
-        return Person(home, self.stack, {"PYTHONPYCACHEPREFIX": self.compiled, "PYTHONDONTWRITEBYTECODE": ""})
+        return Person(home, self.stack)
 
 
 @pytest.fixture
@@ -180,11 +166,11 @@ def reader(people: People) -> Person:
 
 
 @pytest.fixture(scope="session")
-def devchain(tmp_path_factory: pytest.TempPathFactory, compiled: str) -> Iterator["Chain"]:
+def devchain(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chain"]:
     """One development chain for all tests of the session."""
     from tests.cli.chain_world import running_devchain
 
-    with running_devchain(tmp_path_factory.mktemp("devchain"), compiled) as chain:
+    with running_devchain(tmp_path_factory.mktemp("devchain")) as chain:
         yield chain
 
 

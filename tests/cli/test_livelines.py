@@ -7,7 +7,7 @@ import urllib.request
 from functools import partial
 from pathlib import Path
 
-from tests.cli.conftest import COMMAND
+from tests.forks import COMMAND
 
 from nearcast.cli.livelines import LINES_WAITING_MAX, LiveLines
 

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -20,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-COMMAND = (sys.executable, "-c", "from nearcast.cli.main import main; main()")
-COMPILED = Path(__file__).parents[2] / ".pytest_cache" / "compiled"  # Python's own cache: many processes start here
+from tests import forks
+
+COMMAND = forks.COMMAND
 DEADLINE_S = 60.0  # what is not done by then hangs
 POLL_S = 0.01
 PRICE_USDC = "1"  # per GiB: a MiB costs 977 units, so that what is rounded and what is lost are told apart
@@ -40,7 +40,7 @@ class Member:
     name: str
     home: Path
     environment: dict[str, str]
-    process: "subprocess.Popen[bytes] | None" = None
+    process: forks.Process | None = None
     starts: int = 0
 
     @property
@@ -67,14 +67,8 @@ class Member:
 
     def run(self, *arguments: str | Path, code: int | None = 0) -> str:
         """The stdout of a command, which must end with `code` (None: however)."""
-        done = subprocess.run(
-            [*COMMAND, *map(str, arguments)],
-            cwd=self.home,
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=DEADLINE_S,
-        )
+        command = [*COMMAND, *map(str, arguments)]
+        done = forks.run(command, cwd=self.home, env=self._environment(), timeout=DEADLINE_S)
         if code is not None and done.returncode != code:
             said = (done.stdout + done.stderr).decode(errors="replace")
             raise WorldError(f"{self.name}: {' '.join(map(str, arguments))} ended with {done.returncode}: {said}")
@@ -84,13 +78,13 @@ class Member:
         """The last JSON object that a command says."""
         return json.loads(self.run(*arguments, "--json", code=code).splitlines()[-1])
 
-    def start(self, *arguments: str | Path, program: Sequence[str] = COMMAND) -> "subprocess.Popen[bytes]":
+    def start(self, *arguments: str | Path, program: Sequence[str] = COMMAND) -> forks.Process:
         """Start a command that goes on. One at a time."""
         if self.is_running:
             raise WorldError(f"{self.name} runs already")
         self.starts += 1
         with self.log.open("wb") as out, self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(
+            self.process = forks.Process(
                 [*program, *map(str, arguments)],
                 cwd=self.home,
                 env=self._environment(),
@@ -150,8 +144,6 @@ class Member:
             "NEARCAST_QUIC_LISTEN": "127.0.0.1:0",
             "NEARCAST_PEERS_LAN": "false",
             "NEARCAST_OVERLAY_ENABLED": "false",  # who is asked, and by way of whom, is what these tests set up
-            "PYTHONPYCACHEPREFIX": str(COMPILED),
-            "PYTHONDONTWRITEBYTECODE": "",
             "COLUMNS": "120",
         }
         return {**os.environ, **mine, **self.environment}
