@@ -51,14 +51,15 @@ def read_coordinate(encoded: bytes | None) -> Coordinate | None:
 class Locating:
     """Our coordinate and what it is good for."""
 
-    __slots__ = ("_encoded", "_rng", "_settings", "_wanted", "coordinates", "samples")
+    __slots__ = ("_encoded", "_encoded_of", "_rng", "_settings", "_wanted", "coordinates", "samples")
 
     def __init__(self, settings: MeshSettings, rng: "random.Random") -> None:
         self._settings = settings
         self._rng = rng
         self.coordinates = make_coordinates(settings.coordinates, rng)
         self.samples = 0
-        self._encoded: bytes | None = None
+        self._encoded_of = self.coordinates.own
+        self._encoded = encode_coordinate(self._encoded_of)
         self._wanted: deque[PeerAddress] = deque(maxlen=WANTED_MAX)
 
     def sample(self, peer: bytes, rtt_s: float, stated: bytes | None, now_s: float) -> None:
@@ -66,7 +67,6 @@ class Locating:
         coordinate = read_coordinate(stated)
         if coordinate is not None and self.coordinates.observe(peer, rtt_s, coordinate, now_s):
             self.samples += 1
-            self._encoded = None
 
     @property
     def is_settled(self) -> bool:
@@ -75,8 +75,9 @@ class Locating:
 
     def encoded(self) -> bytes:
         """Our coordinate for the wire."""
-        if self._encoded is None:
-            self._encoded = encode_coordinate(self.coordinates.own)
+        own = self.coordinates.own
+        if own != self._encoded_of:
+            self._encoded, self._encoded_of = encode_coordinate(own), own
         return self._encoded
 
     def estimate_s(self, stated: bytes | None) -> float | None:

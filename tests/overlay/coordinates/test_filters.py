@@ -3,7 +3,7 @@
 import pytest
 
 from nearcast.overlay.coordinates.filters import Adjustment, LatencyFilter
-from nearcast.overlay.coordinates.guard import ERROR_MIN, REMEMBERED_PEERS_MAX, SURPRISE_MAX, Guard
+from nearcast.overlay.coordinates.guard import DOUBT, ERROR_MIN, REMEMBERED_PEERS_MAX, SURPRISE_MAX, Guard
 
 PEER = b"p" * 32
 
@@ -68,3 +68,17 @@ def test_the_guard_is_bounded() -> None:
     assert len(guard) == REMEMBERED_PEERS_MAX
     guard.forget((REMEMBERED_PEERS_MAX + 9).to_bytes(32))
     assert len(guard) == REMEMBERED_PEERS_MAX - 1
+
+
+def test_who_contradicts_all_others_is_doubted_until_it_no_longer_does() -> None:
+    guard = Guard()
+    assert not guard.is_doubted(PEER)
+    guard.error_of(PEER, 0.05, 0.11, 0.1, 0.05)
+    assert not guard.is_doubted(PEER)
+    for _ in range(4):
+        guard.error_of(PEER, 0.05, 0.6, 0.1, 0.05)
+    assert guard.is_doubted(PEER)
+    for _ in range(12):
+        error = guard.error_of(PEER, 0.05, 0.1, 0.1, 0.05)
+    assert error < DOUBT
+    assert not guard.is_doubted(PEER)

@@ -2,10 +2,11 @@
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearcast.overlay.coordinates import Coordinate, Point, encode_coordinate, parse_coordinate
+from nearcast.overlay.coordinates import Coordinate, Point, encode_coordinate, guard, parse_coordinate
 from nearcast.overlay.coordinates.coordinate import distance_s
 from nearcast.overlay.coordinates.landmarks import (
     LANDMARKS_MAX,
@@ -99,6 +100,39 @@ def test_a_liar_with_another_kind_of_local_point_is_ignored_there() -> None:
     for _ in range(10):
         assert ours.observe(b"x" * 32, 0.1, Coordinate(Point((0.0,) * 7), ours.cluster, Point((0.0,) * 3)), 0.0)
     assert ours.own.local == before
+
+
+def local_error(liars: int) -> float:
+    """How wrong our local space is about the four mates of our cluster, with so many liars who claim to be of it."""
+    ours, known = make(), known_at([0.0])
+    ours.arrange(known)
+    rng = random.Random(4)
+    own = Point((0.0,) * 7)
+
+    def place(spread_s: float) -> Point:
+        return Point(tuple(rng.uniform(-spread_s, spread_s) for _ in range(7)), error=0.05)
+
+    honest = {at: (place(0.01), True) for at in range(4)} | {at: (place(0.1), False) for at in range(4, 24)}
+    lying = {at: place(0.01) for at in range(24, 24 + liars)}
+    for _ in range(30):
+        for at, (point, is_mate) in honest.items():
+            stated = Coordinate(point, ours.cluster, point) if is_mate else Coordinate(point)
+            ours.observe(bytes([at]) * 32, distance_s(own, point), stated, 0.0)
+        for at, point in lying.items():
+            ours.observe(bytes([at]) * 32, distance_s(own, point) + 0.5, Coordinate(point, ours.cluster, point), 0.0)
+    mates = [point for point, is_mate in honest.values() if is_mate]
+    errors = [
+        abs(ours.estimate_s(Coordinate(point, ours.cluster, point)) / distance_s(own, point) - 1.0) for point in mates
+    ]
+    return max(errors)
+
+
+def test_liars_that_are_the_most_of_a_cluster_have_no_say_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six late ones among thirty of all, but among ten that claim to be of our cluster."""
+    assert local_error(liars=0) < 0.001
+    assert local_error(liars=6) < 0.001
+    monkeypatch.setattr(guard, "DOUBT", 1e9)
+    assert local_error(liars=6) > 0.02  # they would have moved us
 
 
 @given(places, st.integers(0, 20))

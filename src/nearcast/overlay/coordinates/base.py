@@ -21,6 +21,9 @@ class Space(Protocol):
     def observe(self, peer: bytes, rtt_s: float, point: Point, now_s: float) -> None:
         """One sound sample: the time to `peer`, 0 < rtt_s <= RTT_S_MAX, and where it says it is, in our dimensions."""
 
+    def is_doubted(self, peer: bytes) -> bool:
+        """Whether its samples keep contradicting those of all others."""
+
     def forget(self, peer: bytes) -> None:
         """The peer is gone; what was kept of it may go."""
 

@@ -2,13 +2,16 @@
 
 PCoord (NCA 2004, ITNG 2006) minimises a weighted sum of squared relative errors by the simplex method. Here the same
 kind of sum is minimised by majorisation (SMACOF, de Leeuw 1977, for a single point): each reference says where it
-would have us, on the line through us at its measured time, and we go to the weighted mean. It needs no step width and
-no derivative, and no step makes the sum worse for fixed weights.
+would have us, on the line through us at its measured time, and we go to the weighted mean, or half as far again
+(`RELAXATION`). It needs no step width and no derivative, and no step makes the sum worse for fixed weights.
 
-What is weighed: with `exponent` 2 and no `robust`, squared relative errors as PCoord does (relative to the smaller of
-the two times, which is how errors are judged, not to the measured one). With exponent 1 and
-`robust` r, a reference that is off by more than r counts by its error, not by its square (iteratively reweighted, as
-Huber's loss): a fifth of wild references then bends the place a little instead of dragging it along.
+What is weighed: without `robust`, squared relative errors as PCoord does (relative to the smaller of the two times,
+which is how errors are judged, not to the measured one). With `robust` r, a reference that is off by more than r counts
+by its error, not by its square (iteratively reweighted, as Huber's loss): a fifth of wild references then bends the
+place a little instead of dragging it along. Even that little adds up when all of them are wrong in the same direction,
+as those are who answer late: the middle of four fifths and a fifth is not the middle of the four fifths. So from `cut`
+on a reference counts the less the wilder it is (as Cauchy's loss). The cut widens with our own error: somebody who does
+not know where it is cannot call others wild.
 """
 
 import math
@@ -23,15 +26,16 @@ if TYPE_CHECKING:
     import random
 
 SMALL_S = 0.001  # a relative error below a millisecond is noise; measured: 0.2 to 5 ms give the same result
+RELAXATION = 1.5  # of a step; up to 2 none makes the sum worse (de Leeuw and Heiser 1980)
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How references are weighed: by 1 / (time ** exponent), by 1 / (error + error_floor) ** trust, and robustly."""
+    """How references are weighed: by their error, and by 1 / (what is believed of them + error_floor)."""
 
-    exponent: float = 1.0  # measured on the PlanetLab matrix: 0 and 2 have a 90th percentile 20 to 80 % worse
-    robust: float = 0.2  # measured: 0.1 and 0.3 are within the spread of the seeds; 0.03 and no such bound are worse
-    trust: float = 1.0
+    robust: float = 0.2  # 0: squares. Measured: 0.1 and 0.3 are within the spread of the seeds; 0.03 is worse
+    cut: float = 1.5  # twice and a half too far, or too near
+    cut_errors: float = 8.0  # or so many times our own error; measured: 1.0 and 5 are within the spread of the seeds
     error_floor: float = 1.0  # a perfect word weighs at most 2.5 times the worst; measured: 0.05 lets liars scatter all
 
 
@@ -49,23 +53,21 @@ def settle(
 ) -> Point:
     """`own`, moved for so many rounds towards the place that fits the references best. They share its dimensions."""
     columns = list(zip(*[reference.point.vector for reference in references], strict=True))
+    floor = loss.error_floor
     rows = [
-        (
-            reference.point.vector,
-            reference.rtt_s,
-            reference.point.height_s,
-            (reference.error + loss.error_floor) ** -loss.trust,
-        )
+        (reference.point.vector, reference.rtt_s, reference.point.height_s, 1.0 / (reference.error + floor))
         for reference in references
     ]
+    cut = max(loss.cut, loss.cut_errors * own.error)
     vector, height_s = own.vector, own.height_s
     for _ in range(rounds):
-        total, pulls, stretch, scatter_s, lift_s = _pulls(vector, height_s, rows, loss)
+        total, pulls, stretch, scatter_s, lift_s = _pulls(vector, height_s, rows, loss.robust, cut)
         if total <= 0.0:
             break
-        stay = stretch / total
+        share = RELAXATION / total
+        stay = 1.0 - RELAXATION + stretch * share
         vector = tuple(
-            [sum(map(mul, pulls, column)) / total + stay * x for x, column in zip(vector, columns, strict=True)]
+            [sum(map(mul, pulls, column)) * share + stay * x for x, column in zip(vector, columns, strict=True)]
         )
         if scatter_s:
             vector = _scattered(vector, scatter_s / total, rng)
@@ -74,7 +76,11 @@ def settle(
 
 
 def _pulls(
-    vector: tuple[float, ...], height_s: float, rows: list[tuple[tuple[float, ...], float, float, float]], loss: Loss
+    vector: tuple[float, ...],
+    height_s: float,
+    rows: list[tuple[tuple[float, ...], float, float, float]],
+    robust: float,
+    cut: float,
 ) -> tuple[float, list[float], float, float, float]:
     """One round's weights: their sum, what of each pulls to its reference, and the sum of what keeps our direction.
 
@@ -83,27 +89,36 @@ def _pulls(
     """
     pulls = []
     total = stretch = scatter_s = lift_s = 0.0
-    exponent, robust, dist = loss.exponent, loss.robust, math.dist
+    dist = math.dist
     for there, rtt_s, above_s, weight in rows:
         flat_s = dist(vector, there)
         rest_s = rtt_s - above_s
-        surplus_s = flat_s + height_s - rest_s
-        base_s = SMALL_S + (rtt_s if surplus_s > 0.0 else rtt_s + surplus_s)
-        weight /= base_s if exponent == 1.0 else base_s**exponent
-        if robust:
-            relative = (surplus_s if surplus_s > 0.0 else -surplus_s) / base_s
-            weight /= relative if relative > robust else robust
+        off_s = flat_s + height_s - rest_s
+        if off_s > 0.0:
+            base_s = SMALL_S + rtt_s
+        else:
+            base_s = SMALL_S + rtt_s + off_s
+            off_s = -off_s
+        if not robust:
+            weight /= base_s * base_s
+        elif off_s > robust * base_s:
+            weight /= off_s
+            if off_s > cut * base_s:
+                weight *= cut * base_s / off_s
+        else:
+            weight /= robust * base_s
         total += weight
         lift_s += weight * (rest_s - flat_s)
         wanted_s = rest_s - height_s
-        kept = 0.0
-        if wanted_s > 0.0:
-            if flat_s > ZERO_S:
-                kept = weight * wanted_s / flat_s
-            else:
-                scatter_s += weight * wanted_s
-        stretch += kept
-        pulls.append(weight - kept)
+        if wanted_s <= 0.0:
+            pulls.append(weight)
+        elif flat_s > ZERO_S:
+            kept = weight * wanted_s / flat_s
+            stretch += kept
+            pulls.append(weight - kept)
+        else:
+            scatter_s += weight * wanted_s
+            pulls.append(weight)
     return total, pulls, stretch, scatter_s, lift_s
 
 
@@ -112,15 +127,18 @@ def _scattered(vector: tuple[float, ...], length_s: float, rng: "random.Random")
     return tuple([x + u * length_s for x, u in zip(vector, unit_vector(len(vector), rng), strict=True)])
 
 
-def relative_error(own: Point, point: Point, rtt_s: float) -> float:
-    """|estimated - measured| over the smaller one: the measure of the Pharos author's simulator."""
-    estimate_s = math.dist(own.vector, point.vector) + own.height_s + point.height_s
-    return abs(estimate_s - rtt_s) / ((estimate_s if estimate_s < rtt_s else rtt_s) + SMALL_S)
-
-
 def misfit(own: Point, references: list[Reference]) -> float:
-    """The median relative error over the references: half of them may lie before it says anything."""
-    errors = sorted([relative_error(own, reference.point, reference.rtt_s) for reference in references])
+    """The median relative error over the references: half of them may lie before it says anything.
+
+    |estimated - measured| over the smaller one: the measure of the Pharos author's simulator.
+    """
+    vector, height_s, dist = own.vector, own.height_s, math.dist
+    errors = []
+    for reference in references:
+        point, rtt_s = reference.point, reference.rtt_s
+        off_s = dist(vector, point.vector) + height_s + point.height_s - rtt_s
+        errors.append(off_s / (rtt_s + SMALL_S) if off_s > 0.0 else -off_s / (rtt_s + off_s + SMALL_S))
+    errors.sort()
     return errors[(len(errors) - 1) // 2]
 
 

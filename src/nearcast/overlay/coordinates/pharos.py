@@ -2,7 +2,8 @@
 
 Long distances and short ones disturb one another in one space. So a peer holds two points: one among all, and one
 among its cluster, the peers that are nearest to the same landmark (landmarks.py). Two of one cluster are compared in
-the cluster's space. Every sample serves the common space; one with a peer of our cluster serves both.
+the cluster's space. Every sample serves the common space; one with a peer of our cluster serves both, unless the
+common space doubts that peer (guard.py says why).
 
 Invariants: the local point is of the present cluster only; who changes its cluster begins anew there.
 """
@@ -100,7 +101,9 @@ class TwoLevels(OneLevel):
             self._landmarks[peer] = rtt_s if before_s is None else min(before_s, rtt_s)
         if self._local is None or coordinate.local is None or coordinate.cluster != self._cluster:
             return
-        if len(coordinate.local.vector) == len(self._local.point.vector) and is_sound(coordinate.local):
+        if self._space.is_doubted(peer):
+            self._local.forget(peer)
+        elif len(coordinate.local.vector) == len(self._local.point.vector) and is_sound(coordinate.local):
             self._local.observe(peer, rtt_s, coordinate.local, now_s)
 
     def arrange(self, known: Mapping[bytes, Coordinate]) -> None:

@@ -93,6 +93,9 @@ class Springs:
         pull_s = min(away_s, (away_s / self._settings.gravity_rho_s) ** 2)
         return tuple([x * (1.0 - pull_s / away_s) for x in vector])
 
+    def is_doubted(self, peer: bytes) -> bool:
+        return self._guard is not None and self._guard.is_doubted(peer)
+
     def forget(self, peer: bytes) -> None:
         if self._guard is not None:
             self._guard.forget(peer)

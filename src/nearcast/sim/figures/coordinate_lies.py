@@ -23,7 +23,7 @@ BESIDE_S = 0.001
 ERROR = 0.001  # what a liar states: nearly perfect
 DELAY_S = 0.5
 JITTER_S = 1.0
-DRIFT_S = 0.0002  # per round: 0.4 s over a run of 2,000, more than the planet is wide
+DRIFT_S = 0.0005  # per round: 0.4 s over a run of 800, more than the planet is wide
 DRIFT_MAX_S = 5.0
 
 
