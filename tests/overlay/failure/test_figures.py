@@ -6,6 +6,7 @@ from typing import Any
 from tests.overlay.failure.groups import GroupRun
 
 from nearcast.overlay import codec
+from nearcast.overlay.failure.messages import Heartbeats
 from nearcast.sim.figures.failure_group import Scales
 from nearcast.sim.runner import Outcome, run_seed
 from nearcast.sim.scenario import load_scenario
@@ -30,10 +31,14 @@ def test_the_scales_give_the_encoded_size() -> None:
     run.simulation.crash(run.peers[0])
     run.simulation.run_until(40)
     assert run.simulation.sent_of_kind
+    contacts = [run.simulation.new_address() for _ in range(300)]
+    for count in (0, 1, 23, 24, 300):
+        size_of(Heartbeats(tuple((contact, 40**at % (1 << 53)) for at, contact in enumerate(contacts[:count]))))
 
 
 def test_sizes_are_compared() -> None:
-    found = outcome("failure", 30, 30.0, sizes=[20, 40], crashes=3, crash_every_s=1.0, watch_s=70.0)
+    changes = {"detectors": ["wan", "van_renesse"], "beside_max": 20, "beside_crashes": 1}
+    found = outcome("failure", 30, 30.0, sizes=[20, 40], crashes=3, crash_every_s=1.0, watch_s=70.0, **changes)
     assert found.failures == []
     values = {name: figure.value for name, figure in found.figures.items()}
     assert values["false_deaths_20"] == values["false_deaths_40"] == 0
@@ -41,6 +46,9 @@ def test_sizes_are_compared() -> None:
     assert 3 < values["first_missed_mean_20"] < 20
     assert values["first_dead_growth"] < 2
     assert 10 < values["sent_bytes_per_s_40"] < 300
+    assert values["false_deaths_20_van_renesse"] == 0
+    assert values["sent_bytes_per_s_20_van_renesse"] > 3 * values["sent_bytes_per_s_20"]
+    assert "false_deaths_40_van_renesse" not in values
 
 
 def test_lifeguard_spares_the_healthy() -> None:

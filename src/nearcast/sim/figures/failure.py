@@ -4,6 +4,9 @@ Each group lives for the scenario's duration on its lossy network, which must no
 one after the other. SWIM's promise is that the first to miss a member takes as long in any group (1.58 intervals on
 average), at a load per member that does not grow: `first_missed_growth` and `first_dead_growth` compare the sizes, the
 slowest over the fastest.
+
+Other detectors are put on the same network, with the same dice, beside the first one; only in small groups, because
+whoever sends whole lists costs the cube of the group's size to simulate.
 """
 
 import math
@@ -21,10 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FailureSettings:
-    """`sizes` empty: one group of the run's nodes."""
+    """The first of `detectors` in all `sizes` (none: one group of the run's nodes), the others up to `beside_max`."""
 
-    detector: str = one_of(DEFAULT, DETECTORS)
+    detectors: tuple[str, ...] = one_of((DEFAULT,), DETECTORS)
     sizes: tuple[float, ...] = ()
+    beside_max: int = bounded(100)  # members
+    beside_crashes: int = bounded(20, least=1)  # as `crashes`, for the others
     crashes: int = bounded(100, least=1)  # per size; the mean is then good to a twentieth
     crash_every_s: float = bounded(2.0, least=0.1)
     watch_s: float = bounded(120.0)  # after the last crash
@@ -34,29 +39,39 @@ def run(run: "Run") -> None:
     """One group after the other."""
     settings = run.settings(FailureSettings)
     sizes = [int(size) for size in settings.sizes] or [run.nodes]
-    missed: list[float] = []
-    dead: list[float] = []
+    first, *others = settings.detectors
+    means: list[tuple[float, float]] = []
     for size in sizes:
         suffix = f"_{size}" if len(sizes) > 1 else ""
-        maker = preset_maker(run, settings.detector, size)
-        group = new_group(run, size, maker, label=str(size))
-        run.until(run.duration_s)
-        report_peace(run, group, suffix)
+        means.append(watch(run, first, size, suffix, settings, settings.crashes))
+        for name in others if size <= settings.beside_max else ():
+            watch(run, name, size, f"{suffix}_{name}", settings, settings.beside_crashes)
+    for name, of_sizes in zip(("first_missed_growth", "first_dead_growth"), zip(*means, strict=True), strict=True):
+        run.report.figure(name, max(of_sizes) / min(of_sizes))
+
+
+def watch(
+    run: "Run", detector: str, size: int, suffix: str, settings: FailureSettings, crashes: int
+) -> tuple[float, float]:
+    """A group in peace, then its crashes: how long the first took to miss one, and to declare it dead, on average."""
+    maker = preset_maker(run, detector, size)
+    group = new_group(run, size, maker, label=str(size))  # not the detector's name: the same dice for each of them
+    run.until(run.duration_s)
+    report_peace(run, group, suffix)
+    crash_some(group, settings)
+    report_crashes(run, group, detector, suffix)
+    found = list(group.found.values())
+    forget(run, group)
+    while len(found) < crashes and len(group.peers) > 3:  # a small group is too small for so many
+        group = new_group(run, size, maker, label=f"{size}/{len(found)}", is_weighed=False)
         crash_some(group, settings)
-        report_crashes(run, group, suffix)
-        found = list(group.found.values())
+        found += group.found.values()
         forget(run, group)
-        while len(found) < settings.crashes and len(group.peers) > 3:  # a small group is too small for so many
-            group = new_group(run, size, maker, label=f"{size}/{len(found)}", is_weighed=False)
-            crash_some(group, settings)
-            found += group.found.values()
-            forget(run, group)
-        missed.append(_mean([each.first_missed_s for each in found]))
-        dead.append(_mean([each.first_dead_s for each in found]))
-        run.report.figure(f"first_missed_mean{suffix}", missed[-1], "s")
-        run.report.figure(f"first_dead_mean{suffix}", dead[-1], "s")
-    run.report.figure("first_missed_growth", max(missed) / min(missed))
-    run.report.figure("first_dead_growth", max(dead) / min(dead))
+    missed_s = _mean([each.first_missed_s for each in found])
+    dead_s = _mean([each.first_dead_s for each in found])
+    run.report.figure(f"first_missed_mean{suffix}", missed_s, "s")
+    run.report.figure(f"first_dead_mean{suffix}", dead_s, "s")
+    return missed_s, dead_s
 
 
 def report_peace(run: "Run", group: Group, suffix: str) -> None:
@@ -79,7 +94,7 @@ def crash_some(group: Group, settings: FailureSettings) -> None:
     simulation.run_until(simulation.now_s + settings.watch_s)
 
 
-def report_crashes(run: "Run", group: Group, suffix: str) -> None:
+def report_crashes(run: "Run", group: Group, detector: str, suffix: str) -> None:
     """How soon the first, and how soon all, knew."""
     report, found = run.report, list(group.found.values())
     report.figure(f"all_know_mean{suffix}", _mean([each.last_dead_s for each in found]), "s")
@@ -87,7 +102,7 @@ def report_crashes(run: "Run", group: Group, suffix: str) -> None:
     report.figure(f"known_to{suffix}", min(known, 1.0), "share")
     report.figure(f"false_deaths_while_crashing{suffix}", len(group.false_deaths))
     values = [each.first_dead_s for each in found if each.first_dead_s is not None]
-    label = f"{len(group.peers)} members"
+    label = f"{detector}, {len(group.peers)} members"
     report.distribution("first declared dead", values, x="seconds after the crash", label=label)
 
 

@@ -12,7 +12,7 @@ from nearcast.overlay import codec
 from nearcast.overlay.failure.choosing import Detector, detector
 from nearcast.overlay.failure.events import MemberDead, MemberSuspect
 from nearcast.overlay.failure.group import Roster
-from nearcast.overlay.failure.messages import Ack, Gossip, Ping, SyncRequest
+from nearcast.overlay.failure.messages import Ack, Gossip, Heartbeats, Ping, SyncRequest
 
 if TYPE_CHECKING:
     from nearcast.overlay.machine import Machine
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nearcast.transport.base import PeerAddress
 
 COORDINATE = bytes(40)  # what pings carry along; overlay/coordinates sends some 30 to 60 bytes
+_EMPTY_HEARTBEATS_BYTES = codec.size_bytes(Heartbeats(()))
 _SIZES_MAX = 100_000  # remembered sizes of messages and rumours
 
 
@@ -139,11 +140,14 @@ class Scales:
         self._idle: dict[Any, int] = {}
         self._rumours: dict[Any, int] = {}
         self._gossip: dict[int, int] = {}
+        self._contacts: dict[Any, int] = {}
 
     def __call__(self, message: Any) -> int:
         kind = message.__class__
         if kind is Gossip:
             return self._gossip_bytes(message)
+        if kind is Heartbeats:
+            return self._heartbeats_bytes(message)
         if (kind is Ping or kind is Ack) and not message.rumours:
             key: Any = (kind, _width(message.sequence), _width(message.incarnation), message.coordinate)
             if kind is Ping:
@@ -167,6 +171,18 @@ class Scales:
             empty = codec.size_bytes(Gossip(message.incarnation, rumours[:1])) - self._rumour_bytes(rumours[0])
             self._gossip[_width(message.incarnation)] = empty
         return empty + sum(map(self._rumour_bytes, rumours))
+
+    def _heartbeats_bytes(self, message: Heartbeats) -> int:
+        """Its entries' sizes, each a contact's and a number's, and the rest of it, with the list's own length."""
+        contacts = self._contacts
+        size_bytes = _EMPTY_HEARTBEATS_BYTES - 1 + _width(len(message.entries))
+        for contact, heartbeat in message.entries:
+            contact_bytes = contacts.get(contact)
+            if contact_bytes is None:
+                one_bytes = codec.size_bytes(Heartbeats(((contact, 0),)))
+                contacts[contact] = contact_bytes = one_bytes - _EMPTY_HEARTBEATS_BYTES - 1
+            size_bytes += contact_bytes + _width(heartbeat)
+        return size_bytes
 
     def _rumour_bytes(self, rumour: Any) -> int:
         size_bytes = self._rumours.get(rumour)

@@ -1,4 +1,4 @@
-"""Slow members, and who is wrongly declared dead because of them: SWIM with Lifeguard against SWIM without, same seed.
+"""Slow members, and who is wrongly declared dead because of them: detectors beside each other, with the same seed.
 
 Lifeguard's experiment (section V): of n = 128 members some are blocked for D s every I s. Counted are healthy members
 that anybody declared dead (FP), those that healthy ones declared dead (FP-), and members of any kind. The same members
