@@ -7,6 +7,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := .tools/bin/uv
 READY := .venv/.ready
+# What the tests import is compiled once, not by every worker and every process; tests/conftest.py says the same.
+PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.pytest_cache/compiled" $(BIN)/pytest
 WORKERS ?= 3# test files at a time: most of them wait for processes, so one more than the cores of a small machine
 
 help: ## Print this list
@@ -33,9 +35,9 @@ contracts: ## Compile the contracts and write their ABI, bytecode and storage la
 	@node contracts/build.mjs --sizes
 	@node contracts/build.mjs --hostile
 
-test: check system ## Run the checks and every test
+test: check system ## Run the checks and every test (NEARCAST_TESTS_FRESH=1: each process starts from nothing)
 	@bash scripts/contracts-tools.sh
-	@$(BIN)/pytest -q -m "not interop" -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(PYTEST) -q -m "not interop" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install ## Formatting, lint, types, and the ladder of imports
 	@$(BIN)/ruff format --check --quiet .
@@ -53,13 +55,13 @@ bench: install system ## Print every figure beside its rival and write bench/res
 
 interop: install system slither ## Run the suites that use other people's programs, and slither
 	@bash scripts/interop-tools.sh
-	@$(BIN)/pytest -q -m interop
+	@$(PYTEST) -q -m interop
 
 kills: install ## Kill clients, caches, origins and their chain in the middle of paid fetches (RUNS=300, SEED=1)
 	@$(BIN)/python -m tests.payments.kills --runs $(or $(RUNS),300) --seed $(or $(SEED),1)
 
 fuzz: install ## Throw many more random inputs at the parsers and state machines (a few minutes)
-	@HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -q -m "hypothesis and not interop"
+	@HYPOTHESIS_PROFILE=nightly $(PYTEST) -q -m "hypothesis and not interop"
 
 format: install ## Let ruff put the code into shape
 	@$(BIN)/ruff format --quiet .

@@ -4,8 +4,8 @@ The command needs half a second of a processor to import what it is made of, a d
 want of it takes less. So one process per test worker (forkserver.py) imports everything, and forks for each command.
 A fork is a process like any other: it has its own memory, folder, environment and files, is a child of ours, is killed
 and ends with its exit code. What a fork cannot show is that a command imports all that it needs, and how soon it is
-ready: where that is tested (FRESH in the environment), at night (`make fuzz`), and anywhere but on Linux, each process
-starts from nothing.
+ready: where that is tested, with FRESH in the environment (`NEARCAST_TESTS_FRESH=1 make test`), and anywhere but on
+Linux, each process starts from nothing.
 """
 
 import atexit
