@@ -251,6 +251,19 @@ def test_seeds_that_come_later_are_asked_too() -> None:
     assert machine.snapshot()["requests"] == machine.settings.paths
 
 
+def test_pings_need_no_timer_and_the_unanswered_are_given_up_with_what_comes_next() -> None:
+    machine = Net(settings=KademliaSettings(checks_max=2)).machine()
+    for number in range(3):
+        stranger = contact(500 + number)
+        effects = machine.on_message(stranger, Ping(1, stranger), 0.1 * number)
+        assert not [effect for effect in effects if isinstance(effect, Arm)]
+    assert machine.snapshot()["requests"] == 2
+    late = contact(600)
+    (answer,) = sent(machine.on_message(late, Ping(1, late), machine.settings.timeout_s + 0.2))
+    assert answer.message == Pong(1, back=3)
+    assert machine.snapshot()["requests"] == 1
+
+
 def test_one_timer_for_all_requests() -> None:
     machine = Net().machine()
     effects = machine.join([contact(number) for number in range(500, 510)], 0.0)

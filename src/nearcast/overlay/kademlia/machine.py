@@ -174,6 +174,8 @@ class Kademlia:
 
     def on_message(self, sender: PeerAddress, message: Any, now_s: float) -> list[Effect]:
         self._heard_s = now_s
+        if self._core.requests.has_lost_ping(now_s):
+            self._give_up(now_s)
         kind = message.__class__
         if kind in _ANSWERS:
             pending = self._core.requests.answered(message.request_id, sender.endpoint_id)
@@ -282,15 +284,19 @@ class Kademlia:
         for pending in core.requests.late(now_s):
             if isinstance(pending.job, StepJob):
                 self._lookups.is_late(pending.job, now_s)
-        for pending in core.requests.lost(now_s):
-            self._lost(pending, now_s)
+        self._give_up(now_s)
         self._lookups.end_overdue(now_s)
+
+    def _give_up(self, now_s: float) -> None:
+        for pending in self._core.requests.lost(now_s):
+            self._lost(pending, now_s)
 
     def _look_after(self, now_s: float) -> None:
         """Now and then: one check, one refresh, what is to be published, what has expired."""
         core = self._core
         core.arm(self._upkeep.pause_s * core.rng.uniform(0.9, 1.1), UPKEEP)
         core.store.expire(core.unix(now_s))
+        self._give_up(now_s)
         if self._join_began_s is None and (bool(len(core.table)) != self._is_joined):
             self._join(now_s)  # the first node of a network, that others have found; or everybody is lost
             return

@@ -1,7 +1,8 @@
 """Requests on their way: whom they went to, what for, and when they are late or lost.
 
 All requests have the same patience and the same timeout, so those that are due next are at the front of a queue; one
-timer is enough for all.
+timer is enough for all. Nobody waits for pings (checks and fills): they need no timer of their own, and are looked at
+when something happens anyway. They are most of what a quiet node sends, and nearly all of them are answered.
 """
 
 from collections import deque
@@ -71,6 +72,7 @@ class Requests:
         self._of_peer: dict[bytes, int] = {}  # how many of them went to whom
         self._early: deque[Pending] = deque()
         self._late: deque[Pending] = deque()
+        self._pings: deque[Pending] = deque()
         self._next_id = 0
         self.checks = 0  # how many of them are checks
         self.fills = 0
@@ -82,7 +84,7 @@ class Requests:
         """A request goes out: its id."""
         self._next_id += 1
         pending = self._pending[self._next_id] = Pending(self._next_id, address, job, now_s)
-        self._early.append(pending)
+        (self._pings if job is CHECK or job is FILL else self._early).append(pending)
         endpoint_id = address.endpoint_id
         self._of_peer[endpoint_id] = self._of_peer.get(endpoint_id, 0) + 1
         self.checks += job is CHECK
@@ -122,15 +124,23 @@ class Requests:
     def lost(self, now_s: float) -> list[Pending]:
         """Those whose time is over; they are forgotten."""
         found: list[Pending] = []
-        while self._late and self._late[0].sent_s + self._timeout_s <= now_s:
-            pending = self._late.popleft()
-            if pending.request_id in self._pending:
-                self._forget(pending)
-                found.append(pending)
+        for queue in (self._late, self._pings):
+            while queue and queue[0].sent_s + self._timeout_s <= now_s:
+                pending = queue.popleft()
+                if pending.request_id in self._pending:
+                    self._forget(pending)
+                    found.append(pending)
         return found
 
+    def has_lost_ping(self, now_s: float) -> bool:
+        """Whether a ping may have got no answer in time: then `lost` should be asked."""
+        pings = self._pings
+        while pings and pings[0].request_id not in self._pending:
+            pings.popleft()
+        return bool(pings) and pings[0].sent_s + self._timeout_s <= now_s
+
     def next_due_s(self) -> float | None:
-        """When to call `late` and `lost` again; None when nothing is on its way."""
+        """When to call `late` and `lost` again; None when nothing is on its way that anybody waits for."""
         for queue in (self._early, self._late):
             while queue and queue[0].request_id not in self._pending:
                 queue.popleft()
