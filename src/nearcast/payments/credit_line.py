@@ -33,7 +33,7 @@ class CreditLine:
         self.account = account
         self.clock = clock
         self.changed = Pulse()
-        self.tabs: set[Tab] = set()
+        self.tabs: dict[Tab, None] = {}  # in the order of their opening: a set's would differ from run to run
         self.closed_reason: str | None = None
         self.aside_parts = 0  # for what answers are having brought just now
         self.left_behind_parts = 0  # spent for answers that ended before they had taken it; part of `brought_parts`

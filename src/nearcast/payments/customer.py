@@ -46,7 +46,7 @@ class Customer:
         self.channel_id = known.channel_id
         self.config = known.config
         self.checked_at_s = known.checked_at_s
-        self.streams: set[Closable] = set()
+        self.streams: dict[Closable, None] = {}  # oldest first
         owed = Owed(known.owed)
         paid_units = max(paid_units, known.promise.units)
         account = PayeeAccount(known.capacity_units, paid_units, forgiven_parts=known.forgiven_parts)

@@ -92,7 +92,7 @@ class Purse:
         self._turns: dict[bytes, asyncio.Lock] = {}  # by operator: one task at a time looks for a channel to it
         self._held = ExitStack()
         self._tasks = asyncio.TaskGroup()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], None] = {}  # oldest first
 
     async def __aenter__(self) -> Self:
         await in_thread(self._read_books)
@@ -291,8 +291,8 @@ class Purse:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._tasks.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[task] = None
+        task.add_done_callback(self._running.pop)
 
 
 async def _end(channel: PayerChannel) -> None:

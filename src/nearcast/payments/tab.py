@@ -33,13 +33,13 @@ class Tab:
         self._aside_parts = 0
 
     def __enter__(self) -> Self:
-        self._line.tabs.add(self)
+        self._line.tabs[self] = None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._line.tabs.discard(self)
+        self._line.tabs.pop(self, None)
         self._line.left_behind_parts += self._brought_parts
         self._brought_parts = 0
         self._set_aside(0)

@@ -109,7 +109,7 @@ class Till:
         try:
             await paying.run(customer, peer)
         finally:
-            customer.streams.discard(paying)
+            customer.streams.pop(paying, None)
             if self._streams.get(key) is paying:
                 del self._streams[key]
                 customer.stop(peer=peer)
@@ -159,13 +159,13 @@ class Till:
         async with turn:
             await self._keep_shown(key[0], hello.promise)
             customer = await self._admit(key[0], hello.config)
-            customer.streams.add(paying)  # from now on it is not forgotten
+            customer.streams[paying] = None  # from now on it is not forgotten
         try:
             if hello.promise.units > customer.promise.units:
                 await customer.accept(hello.promise)
             customer.greet()
         except BaseException:
-            customer.streams.discard(paying)
+            customer.streams.pop(paying, None)
             raise
         return customer
 

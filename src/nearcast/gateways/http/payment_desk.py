@@ -223,11 +223,11 @@ class _Paying:
 @contextmanager
 def _kept(customer: Customer) -> Iterator[None]:
     paying = _Paying()
-    customer.streams.add(paying)
+    customer.streams[paying] = None
     try:
         yield
     finally:
-        customer.streams.discard(paying)
+        customer.streams.pop(paying, None)
 
 
 def _facts(customer: Customer) -> ChannelFacts:
