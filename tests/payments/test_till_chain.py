@@ -15,6 +15,7 @@ from nearcast.content.cid import raw_cid
 from nearcast.errors import RefusedError, StoreError
 from nearcast.payments import till as till_module
 from nearcast.payments.admission import WITHDRAWING
+from nearcast.payments.customer import Customer
 from nearcast.payments.messages import Unwelcome, Welcome
 from nearcast.payments.terms import WITHDRAW_DELAY_MIN_S
 
@@ -188,15 +189,21 @@ def test_a_channel_that_was_not_read_for_long_waits_for_the_chain(tmp_path: Path
     in_shop(act, tmp_path)
 
 
+async def withdrawing(shop: Shop) -> tuple[Payer, Customer]:
+    """A customer who was welcome, then began to withdraw, and was told what that means."""
+    payer = shop.open_channel(Payer(1))
+    end = await shop.greet(payer)
+    await end.answer()
+    customer = await shop.till.customer(payer.channel, end.peer, 1)
+    shop.chain.states[payer.channel] = WITHDRAWN
+    customer.close_credit(WITHDRAWING)
+    assert await end.answer() == Unwelcome(WITHDRAWING)
+    return payer, customer
+
+
 def test_credit_opens_again_when_the_withdrawal_is_over(tmp_path: Path) -> None:
     async def act(shop: Shop) -> None:
-        payer = shop.open_channel(Payer(1))
-        end = await shop.greet(payer)
-        await end.answer()
-        customer = await shop.till.customer(payer.channel, end.peer, 1)
-        shop.chain.states[payer.channel] = WITHDRAWN
-        customer.close_credit(WITHDRAWING)
-        assert await end.answer() == Unwelcome(WITHDRAWING)
+        payer, customer = await withdrawing(shop)
         assert await (await shop.greet(payer)).answer() == Unwelcome(WITHDRAWING)
         shop.chain.states[payer.channel] = OPEN
         again = await shop.greet(payer)
@@ -209,13 +216,7 @@ def test_credit_opens_again_when_the_withdrawal_is_over(tmp_path: Path) -> None:
 
 def test_a_voucher_shown_by_a_channel_that_is_being_withdrawn_is_kept_though_it_gets_no_credit(tmp_path: Path) -> None:
     async def act(shop: Shop) -> None:
-        payer = shop.open_channel(Payer(1))
-        end = await shop.greet(payer)
-        await end.answer()
-        customer = await shop.till.customer(payer.channel, end.peer, 1)
-        shop.chain.states[payer.channel] = WITHDRAWN
-        customer.close_credit(WITHDRAWING)
-        await end.answer()
+        payer, customer = await withdrawing(shop)
         assert await (await shop.greet(payer, payer.promise(7))).answer() == Unwelcome(WITHDRAWING)
         await customer.until_written(7)
         newest = shop.ledger.newest(payer.channel)
