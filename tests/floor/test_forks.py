@@ -2,12 +2,30 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests import forks
 
 from nearcast import __version__
+
+# Each in a fork of its own of a process that has imported only what is not ours.
+ALONE = """
+import importlib, os, pkgutil, sys
+import aiohttp, eth_account, eth.vm.forks, iroh, rich.console, typer.rich_utils, uvloop
+import nearcast
+for module in pkgutil.walk_packages(nearcast.__path__, "nearcast."):
+    if module.name.startswith(("nearcast.cli.", "nearcast.node.")):
+        fork = os.fork()
+        if fork == 0:
+            importlib.import_module(module.name)
+            os._exit(0)
+        if os.waitpid(fork, 0)[1]:
+            sys.exit(f"{module.name} cannot be imported first")
+        print(module.name)
+"""
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -68,3 +86,10 @@ def test_it_is_not_forked_where_a_setting_of_python_differs(tmp_path: Path, monk
         forks.run(command, env=environment(tmp_path), timeout=60)
     for settings in ({"PYTHONHASHSEED": "1"}, {"LC_ALL": "C"}, {forks.FRESH: "1"}):
         assert forks.run(command, env=environment(tmp_path, **settings), timeout=60).returncode == 0
+
+
+def test_each_module_of_the_command_can_be_the_first_that_is_imported() -> None:
+    """What a fork does not show: that a module imports all that it needs, and no two need each other first."""
+    done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert {"nearcast.cli.main", "nearcast.cli.getting", "nearcast.node.running"} <= set(done.stdout.split())
