@@ -115,6 +115,18 @@ def test_a_crowd_of_newcomers_waits_for_its_turn() -> None:
     assert alone.is_due(1.0)
 
 
+def test_who_was_told_of_a_crowd_tells_newcomers_until_it_can_hear_for_itself() -> None:
+    pace = Pace(SETTINGS, random.Random(1), 0.0)
+    assert not pace.tells_crowd(0.0)
+    pace.start_from(60.0, True, 10.0)
+    pace.start_from(120.0, True, 30.0)  # a better estimate of the period is no news of a crowd
+    assert pace.tells_crowd(10.0 + SETTINGS.burst_s - 1.0)
+    assert not pace.tells_crowd(10.0 + SETTINGS.burst_s)
+    for number in range(100):
+        pace.heard(announcement_of(number, 50.0, 180, is_first=True), None, 50.0)
+    assert pace.tells_crowd(50.0)
+
+
 def test_nobody_is_overdue_when_the_network_shrinks() -> None:
     """The period falls from hours to minutes for all at once: they do not all speak in the same minute."""
     paces = [Pace(SETTINGS, random.Random(number), 0.0) for number in range(200)]

@@ -25,7 +25,7 @@ KIND_CHARACTERS_MAX = 8
 ANNOUNCEMENT_KIND = "node"
 ISSUED_MS_MAX = 1 << 53
 LIFETIME_S_MAX = int(3 * PERIOD_S_MAX)
-OPENED_MAX = 256  # envelopes kept opened: neighbours send the same one several times, simulated peers thousands
+OPENED_MAX = 1024  # envelopes kept opened: neighbours send the same one several times, simulated peers thousands
 
 Sign = Callable[[bytes], bytes]
 Verify = Callable[[bytes, bytes, bytes], bool]

@@ -311,8 +311,7 @@ class Member:
     def _snapshot(self, now_s: float) -> Snapshot:
         known = self.directory.sample(SNAPSHOT_ANNOUNCEMENTS_MAX, self._rng, now_s)
         payloads = tuple(announcement.payload for announcement in known)
-        is_crowded = self.pace.burst_per_s > self._settings.announcing.burst_per_s
-        return Snapshot(self.topic, payloads, self.pace.period_s, is_crowded)
+        return Snapshot(self.topic, payloads, self.pace.period_s, self.pace.tells_crowd(now_s))
 
     def _on_snapshot(self, message: Snapshot, now_s: float, out: list[Effect]) -> None:
         """Only as many as a newcomer asks for; what is in them has been broadcast before and is not handed on."""

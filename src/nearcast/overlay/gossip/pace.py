@@ -7,7 +7,8 @@ rate that the topic may have. What fades is counted against what could have been
 the first seconds; a newcomer starts with its neighbour's.
 
 A liar who claims a long period counts for at most four of us, and once per period that it claims. A newcomer announces
-itself at once, unless a crowd is coming; then it waits like everybody. All of it is by phase, a clock that runs faster
+itself at once, unless a crowd is coming; then it waits like everybody. Its neighbour says whether one is, from what it
+hears or, while it is too new to have heard much, from what it was told. All of it is by phase, a clock that runs faster
 when the period shrinks: when the network shrinks, nodes that are overdue do not all speak at the same instant.
 """
 
@@ -38,6 +39,7 @@ class Pace:
         "_rng",
         "_settings",
         "_ticked_s",
+        "_told_s",
         "has_announced",
         "is_crowded",
         "period_s",
@@ -48,6 +50,7 @@ class Pace:
         self._rng = rng
         self.period_s = settings.period_s_min
         self.is_crowded = False  # so it was when we came: our first announcement waits for its turn
+        self._told_s = now_s  # when we were told so
         self._at_s = now_s
         self._count = 0.0  # fading sum of the nodes that announcements stand for
         self._heard = 0.0  # the same for "one node everywhere": how much of the memory has been filled
@@ -70,7 +73,15 @@ class Pace:
         self._fade(now_s)
         self.period_s = min(max(period_s, self._settings.period_s_min), PERIOD_S_MAX)
         self._count, self._heard = self.period_s * self._settings.per_s_max, 1.0
+        if is_crowded and not self.is_crowded:
+            self._told_s = now_s
         self.is_crowded = is_crowded
+
+    def tells_crowd(self, now_s: float) -> bool:
+        """Whether newcomers should wait for their turn: so many come that we hear it, or, while we are too new to have
+        heard, so we were told ourselves."""
+        is_heard = self.burst_per_s > self._settings.burst_per_s
+        return is_heard or (self.is_crowded and now_s - self._told_s < self._settings.burst_s)
 
     def heard(self, announcement: Announcement, known: Announcement | None, now_s: float) -> None:
         """Somebody's announcement has come; `known` is what it had said before, if anything."""

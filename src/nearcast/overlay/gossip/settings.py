@@ -60,7 +60,7 @@ class AnnouncingSettings:
     lifetimes: float = 3.0  # periods until an announcement expires: two may be lost
     lifetime_s_min: float = 180.0  # three periods of a small topic
     burst_s: float = 30.0  # over which a crowd of newcomers is noticed; guess
-    burst_per_s: float = 1.0  # with more than these a newcomer waits for its turn like anybody
+    burst_per_s: float = 0.5  # with more than these a newcomer waits for its turn like anybody: twice `per_s_max`
 
 
 @dataclass(frozen=True, slots=True)
