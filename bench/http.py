@@ -192,7 +192,7 @@ def _wait_for(port: int) -> None:
             socket.create_connection(("127.0.0.1", port)).close()
             return
         except ConnectionRefusedError:
-            time.sleep(0.05)
+            time.sleep(0.05)  # another program starts, and says nothing when it is ready
     raise RuntimeError(f"nobody listens on port {port}")
 
 

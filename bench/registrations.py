@@ -116,7 +116,7 @@ def address(process: "subprocess.Popen[bytes]", log: Path) -> str:
     while process.poll() is None and time.monotonic() < deadline_s:
         if found := LISTENING.search(log.read_text()):
             return found.group(1)
-        time.sleep(POLL_S)
+        time.sleep(POLL_S)  # its log is a file, which tells nobody when it grows
     raise RuntimeError(f"anvil does not listen: {log.read_text()[-1000:]}")
 
 
@@ -137,5 +137,5 @@ async def mined(rpc: JsonRpc, transaction_hash: bytes) -> Receipt:
     for _ in range(int(START_S / POLL_S)):
         if (receipt := await rpc.receipt(transaction_hash)) is not None:
             return receipt
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(POLL_S)  # a chain tells nobody of its new blocks: it is asked
     raise RuntimeError("anvil does not mine")

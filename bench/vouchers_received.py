@@ -64,7 +64,7 @@ def _signed(payer: Payer) -> list[bytes]:
 async def _write(end: PayEnd, chunks: list[bytes]) -> None:
     for chunk in chunks:
         await end.stream.send.write(chunk)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # lets the reader in the same loop begin
 
 
 async def _until_paid(shop: Shop) -> None:

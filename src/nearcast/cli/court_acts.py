@@ -177,7 +177,7 @@ async def _wait(session: "Session") -> None:
     session.output.note(f"  it can be shown in {duration_text(left_s)}: waiting")
     until_s = time.monotonic() + left_s + LATE_S
     while session.now_s < reveal_from and time.monotonic() < until_s:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(LOOK_S)  # a chain tells nobody of its new blocks: it is asked
         await session.refresh()
 
 

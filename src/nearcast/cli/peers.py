@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
             _show(call, found, clear=watch)
             if not watch:
                 return
-            time.sleep(WATCH_S)
+            time.sleep(WATCH_S)  # shown again so often, until Ctrl-C
 
 
 def _asked(config: "Config") -> dict[str, Any]:

@@ -4,6 +4,7 @@ failures of many at once, crowds. And its end: `heal`.
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nearcast.sim.churn import Churn
@@ -40,9 +41,9 @@ class Faults:
         if scenario.churn.until_s is not None:
             simulation.call_at(scenario.churn.until_s, churn.stop)
         for partition in scenario.partition:
-            simulation.call_at(partition.at_s, lambda each=partition: self._cut(each))  # type: ignore[misc]
+            simulation.call_at(partition.at_s, partial(self._cut, partition))
         for failure in scenario.mass_failure:
-            simulation.call_at(failure.at_s, lambda each=failure: self._fail(each))  # type: ignore[misc]
+            simulation.call_at(failure.at_s, partial(self._fail, failure))
         for crowd in scenario.flash_crowd:
             self._invite(crowd, make)
 

@@ -18,7 +18,11 @@ def regions_of(latency: "Latency", count: int) -> Sequence[str]:
     centres = [min(sites, key=medians.__getitem__)]  # the most central one; an outlier would be alone in its region
     while len(centres) < min(count, latency.sites):
         centres.append(max(sites, key=lambda site: _distance(latency, site, centres) if medians[site] < 1 else 0.0))
-    return [f"r{min(range(len(centres)), key=lambda at, row=latency.rows[site]: row[centres[at]])}" for site in sites]  # type: ignore[misc]
+    regions = []
+    for site in sites:
+        away_s = [latency.rows[site][centre] for centre in centres]
+        regions.append(f"r{away_s.index(min(away_s))}")
+    return regions
 
 
 def _distance(latency: "Latency", site: int, centres: Sequence[int]) -> float:
