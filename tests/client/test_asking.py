@@ -159,3 +159,44 @@ def test_the_dead_are_asked_when_there_is_room_only(tmp_path: Path) -> None:
                 assert [each.address.endpoint_id for each in found.offerings] == [two.address.endpoint_id]
 
     run(main())
+
+
+def test_the_search_goes_on_where_it_ended(tmp_path: Path) -> None:
+    """Somebody near has it, or says so: nobody far was asked, until that turns out not to do."""
+
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            near, far, registered = place.peer("near"), place.peer("far"), place.peer("registered")
+            for each in (near, far, registered):
+                root = keep_leaf(each.store, noise(10))
+            told = Told(providers_told=[near.address, far.address], registered_told=[registered.address])
+            async with finder(place, told, near) as finds:
+                found = await finds.find(root, SEARCH)
+                brought = []
+                while not found.is_exhausted:
+                    more = await finds.find_further(found, SEARCH)
+                    brought.append([each.address for each in more.offerings])
+                    found.add(more)
+                assert brought == [[far.address], [registered.address]], "each is asked once"
+                more = await finds.find_further(found, SEARCH)
+                assert more.is_exhausted
+                assert not more.offerings
+
+    run(main())
+
+
+def test_a_search_that_looks_no_further_does_not_go_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            near, far = place.peer("near"), place.peer("far")
+            root = keep_leaf(near.store, noise(10))
+            keep_leaf(far.store, noise(10))
+            told = Told(providers_told=[far.address])
+            search = Search(NO_TRAIL, looks_far=False)
+            async with finder(place, told, near) as finds:
+                more = await finds.find_further(await finds.find(root, search), search)
+                assert not more.offerings
+                assert more.is_exhausted
+                assert told.asked == []
+
+    run(main())

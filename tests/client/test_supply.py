@@ -11,7 +11,7 @@ from nearcast.chain.node_records import NodeRecord
 from nearcast.client.choosing import Offering
 from nearcast.client.finding import Found
 from nearcast.client.spending import Spend
-from nearcast.client.supply import Supply
+from nearcast.client.supply import FURTHER_MAX, Supply
 from nearcast.content.cid import Cid, raw_cid
 from nearcast.delivery.messages import Holding, State
 from nearcast.delivery.source import Source
@@ -123,6 +123,68 @@ def test_everybody_free_comes_first_and_then_one_payee_after_the_other() -> None
             assert names(await giving.more()) == ["01010101"]
             assert await giving.more() == []
             assert [each for each, _ in purse.opened] == [key(2), key(1)]
+
+    run(main())
+
+
+def further(
+    purse: FakePurse | None, first: Offering, *rounds: Found, is_exhausted: bool = False
+) -> tuple[Supply, list[int]]:
+    """A supply whose search goes on, and how many had answered before each time."""
+    asked: list[int] = []
+
+    async def go_on(found: Found) -> Found:
+        asked.append(len(found.offerings))
+        return rounds[len(asked) - 1]
+
+    spend = None
+    if purse is not None:
+        spend = Spend(purse, cast(KnownNodes, FakeNodes(record(1), record(2))), LIMIT, CAP)
+    found = Found(ROOT, offerings=[first], is_exhausted=is_exhausted)
+    pool = cast(ConnectionPool, None)
+    return Supply(pool, found, TRAIL, spend, lambda _: None, further=go_on), asked
+
+
+def test_when_all_have_failed_the_search_goes_on() -> None:
+    async def main() -> None:
+        purse = FakePurse()
+        rounds = (
+            Found(ROOT),
+            Found(ROOT, offerings=[offering(5, 0), offering(1, CHEAP)]),
+            Found(ROOT, offerings=[offering(6, 0)], is_exhausted=True),
+        )
+        giving, asked = further(purse, offering(4, 0), *rounds)
+        async with giving:
+            assert names(await giving.more()) == ["04040404"]
+            assert asked == [], "nobody far is bothered while those at hand may do"
+            assert names(await giving.more()) == ["05050505"]
+            assert names(await giving.more()) == ["01010101"], "and then who asks for money"
+            assert names(await giving.more()) == ["06060606"]
+            assert await giving.more() == []
+            assert asked == [1, 1, 3]
+
+    run(main())
+
+
+def test_a_search_does_not_go_on_for_ever() -> None:
+    async def main() -> None:
+        rounds = [Found(ROOT, offerings=[offering(number, 0)]) for number in range(10, 20)]
+        giving, asked = further(None, offering(4, 0), *rounds)
+        async with giving:
+            brought = [names(await giving.more()) for _ in range(6)]
+        assert brought == [["04040404"], ["0a0a0a0a"], ["0b0b0b0b"], ["0c0c0c0c"], [], []]
+        assert len(asked) == FURTHER_MAX
+
+    run(main())
+
+
+def test_a_search_that_has_come_to_its_end_does_not_go_on() -> None:
+    async def main() -> None:
+        giving, asked = further(None, offering(4, 0), is_exhausted=True)
+        async with giving:
+            assert names(await giving.more()) == ["04040404"]
+            assert await giving.more() == []
+        assert asked == []
 
     run(main())
 

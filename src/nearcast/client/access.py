@@ -7,6 +7,7 @@ way. Callers that want the same missing thing at once share one fetch.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -160,7 +161,8 @@ class Client:
         trail = self._finder.begin_trail()
         search = Search(trail, 0 if spend is None else spend.max_price_units_per_gib)
         found = await self._finder.find(wanted.root, search, urls)
-        async with Supply(self._finder.pool, found, trail, spend, self._rate_of, on_event) as supply:
+        further = partial(self._finder.find_further, search=search)
+        async with Supply(self._finder.pool, found, trail, spend, self._rate_of, on_event, further=further) as supply:
             report = await fetch_supplied(self._fetcher, self.store, wanted, supply, on_event)
         for name, size_bytes in report.bytes_by_source.items():
             self._paces.of(name).measured(size_bytes, report.duration_s)

@@ -50,6 +50,8 @@ class Asking:
     asked: dict[bytes, None] = field(default_factory=dict)
     far: list[str] = field(default_factory=list)
     """In words, who was asked beyond the near ones."""
+    is_exhausted: bool = False
+    """Whether there is nobody left who could be asked."""
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     def found(self) -> None:
@@ -88,6 +90,7 @@ class Asking:
             far = self.discovery.registered()
             self._note(far)
             await self._ask(far.providers, queue, min(self.patience_s, REGISTRY_S))
+            self.is_exhausted = True
 
     def _note(self, far: Far) -> None:
         if far.asked:

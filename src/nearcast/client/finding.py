@@ -62,7 +62,8 @@ class Found:
     """What a search for one root brought.
 
     `own`: backends of this node. `refusals`: the others by name, each with what went wrong, or None where it said that
-    it has nothing. `far`: in words, who was asked beyond those that are known anyway.
+    it has nothing. `far`: in words, who was asked beyond those that are known anyway. `answered`: the endpoint
+    ids of all who did. `is_exhausted`: there is nobody else to ask.
     """
 
     root: Cid
@@ -71,6 +72,17 @@ class Found:
     offerings: list[Offering] = field(default_factory=list)
     refusals: dict[str, NearcastError | None] = field(default_factory=dict)
     far: list[str] = field(default_factory=list)
+    answered: dict[bytes, None] = field(default_factory=dict)
+    is_exhausted: bool = False
+
+    def add(self, more: "Found") -> None:
+        """What a search that went on where this one ended brought."""
+        self.urls += more.urls
+        self.offerings += more.offerings
+        self.refusals |= more.refusals
+        self.far += more.far
+        self.answered |= more.answered
+        self.is_exhausted = more.is_exhausted
 
     def nobody(self) -> NearcastError:
         """Nobody has it, or (somebody could not be asked) it is not known whether anybody has."""
@@ -155,13 +167,33 @@ class Finder:
         own = await in_thread(self.own, root)
         found = Found(root, own, [*urls, *(f"{gateway}/ipfs/{root}" for gateway in hints.gateways)])
         if own:
-            return found
+            found.is_exhausted = True
+        else:
+            await self._search(found, search, hints, looks_far=search.looks_far and not found.urls)
+        return found
+
+    async def find_further(self, before: Found, search: Search) -> Found:
+        """Who else has it, when those that were found do not do: those who have a part, who are gone, who lie. Whoever
+        has answered is not asked again. Nothing where the search may not look far, or has come to its end."""
+        found = Found(before.root, answered=dict(before.answered), is_exhausted=True)
+        if search.looks_far and not before.is_exhausted:
+            await self._search(found, search, self._hints.get(before.root.v1, _Hints((), ())), looks_far=True)
+        return found
+
+    async def _search(self, found: Found, search: Search, hints: _Hints, *, looks_far: bool) -> None:
+        """Add who answers to what was found."""
         near = await self._candidates(hints, impatient=bool(found.urls))
         asking = Asking(
-            root, self._pool, self.discovery, search.trail, search.peers_max, search.patience_s, self._in_order
+            found.root,
+            self._pool,
+            self.discovery,
+            search.trail,
+            search.peers_max,
+            search.patience_s,
+            self._in_order,
+            asked=dict(found.answered),
         )
         try:
-            looks_far = search.looks_far and not found.urls
             async with asyncio.timeout(None) as limit, aclosing(asking.answers(near, looks_far=looks_far)) as answers:
                 async for answer in answers:
                     if self._note(found, answer, search) and limit.when() is None:
@@ -169,12 +201,12 @@ class Finder:
                         limit.reschedule(asyncio.get_running_loop().time() + max(GRACE_S, answer.after_s))
         except TimeoutError:
             pass  # somebody has it; whoever is slower than that is not waited for
-        found.far = asking.far
-        return found
+        found.far, found.is_exhausted = asking.far, asking.is_exhausted
 
     def _note(self, found: Found, told: Answer, search: Search) -> bool:
         """Keep one peer's answer; whether it is one that can be used."""
         address, answer, answered_s = told
+        found.answered[address.endpoint_id] = None
         name = address.endpoint_id.hex()[:8]
         if isinstance(answer, NearcastError):
             found.refusals[name] = answer

@@ -7,7 +7,7 @@ found, nor more than the caller allows; however a supply ends, what was verified
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -27,8 +27,11 @@ from nearcast.payments.paying import Paying
 from nearcast.transport.pool import ConnectionPool
 
 UNITS_PER_USDC = 1_000_000
+FURTHER_MAX = 3  # times that a search goes on; guess: who publishes liars by the dozen does not hold us up for ever
 RateOf = Callable[[str], float | None]
 """A source's measured rate in bytes per second, by its name; None: never measured."""
+Further = Callable[[Found], Awaitable[Found]]
+"""Who else has what was found, once those do not do (Finder.find_further)."""
 
 
 def _unheard(_: FetchEvent) -> None:
@@ -47,8 +50,13 @@ class Supply:
         rate_of: RateOf,
         on_event: Callable[[FetchEvent], None] = _unheard,
         allowance: Allowance | None = None,
+        further: Further | None = None,
     ) -> None:
-        """`on_event` hears who is about to be paid, before anything is. `allowance`: by default the cap on a fetch."""
+        """`on_event` hears who is about to be paid, before anything is. `allowance`: by default the cap on a fetch.
+        `further`: asked when all of `found` failed; None: there is nobody else.
+        """
+        self._further = further
+        self._further_left = FURTHER_MAX
         self._on_event = on_event
         self._pool = pool
         self._found = found
@@ -56,9 +64,7 @@ class Supply:
         self._spend = spend
         self._rate_of = rate_of
         self._allowance = allowance or Allowance(spend.fetch_cap_units if spend is not None else 0)
-        at_hand: list[Source] = [*found.own, *map(HttpSource, found.urls)]
-        groups = [list(map(self._peer, group)) for group in free_of_charge(found.offerings)] or [[]]
-        self._free = deque(group for group in ([*at_hand, *groups[0]], *groups[1:]) if group)
+        self._free = self._free_groups(found)
         self._payees: deque[Payee] | None = None
         self._payings: list[Paying] = []
         self._unpaid: dict[str, NearcastError] = {}
@@ -92,7 +98,7 @@ class Supply:
         Raises StoreError.
         """
         async with self._asking:
-            return self.free() or await self._next_payee()
+            return self.free() or await self._next_payee() or await self._look_further()
 
     def nobody(self) -> NearcastError:
         """Why there is nobody to ask: for a supply that gave no source at all."""
@@ -111,12 +117,31 @@ class Supply:
             return RefusedError(f"{asked}, over the limit of {limit:g}", fix=f"--max-price {price / UNITS_PER_USDC:g}")
         return RefusedError(f"{asked}, but who asks is not in the registry with its bond", fix="get it from others")
 
+    def _free_groups(self, found: Found) -> deque[list[Source]]:
+        """Who is at hand comes with those who hold it."""
+        at_hand: list[Source] = [*found.own, *map(HttpSource, found.urls)]
+        groups = [list(map(self._peer, group)) for group in free_of_charge(found.offerings)] or [[]]
+        return deque(group for group in ([*at_hand, *groups[0]], *groups[1:]) if group)
+
+    async def _look_further(self) -> list[Source]:
+        """All of them failed: the search goes on where it ended when they answered, until it brings somebody."""
+        while self._further is not None and self._further_left and not self._found.is_exhausted:
+            self._further_left -= 1
+            more = await self._further(self._found)
+            self._found.add(more)
+            self._free = self._free_groups(more)
+            if self._spend is not None:
+                self._payees = deque(await self._ordered(self._spend, more.offerings))
+            if sources := self.free() or await self._next_payee():
+                return sources
+        return []
+
     async def _next_payee(self) -> list[Source]:
         spend = self._spend
         if spend is None:
             return []
         if self._payees is None:
-            self._payees = deque(await self._ordered(spend))
+            self._payees = deque(await self._ordered(spend, self._found.offerings))
         while self._payees:
             payee = self._payees.popleft()
             name = payee.offering.address.endpoint_id.hex()[:NAME_DIGITS]
@@ -128,8 +153,8 @@ class Supply:
                 self._unpaid[name] = error
         return []
 
-    async def _ordered(self, spend: Spend) -> list[Payee]:
-        offerings = affordable(self._found.offerings, spend.max_price_units_per_gib)
+    async def _ordered(self, spend: Spend, offerings: Sequence[Offering]) -> list[Payee]:
+        offerings = affordable(offerings, spend.max_price_units_per_gib)
         nodes = await spend.nodes.lookup(offering.address.endpoint_id for offering in offerings)
         payees = [
             Payee(offering, nodes[key], self._rate_of(key.hex()[:NAME_DIGITS]), spend.purse.has_channel(nodes[key]))

@@ -62,6 +62,8 @@ def run(run: Run) -> None:
     report, counts = run.report, outcome.counts
     report.trace, report.events, report.simulated_s = outcome.digest, outcome.steps, outcome.duration_s
     report.figure("reads", counts.get("read", 0))
+    if settings.overlay:
+        report.figure("reads_without_address", counts.get("found", 0))
     tried = counts.get("act get", 0)
     failed = sum(count for name, count in counts.items() if name.startswith("not read"))
     report.figure("reads_failed_first", failed / max(1, tried), "share")

@@ -261,7 +261,9 @@ class Acting:
             self.unfinished.append(want)
 
     def _sources(self, thing: Thing) -> tuple[str, ...]:
-        """Its holders; or, for what is sold, a cache that knows one of them."""
+        """Its holders; or, for what is sold, a cache that knows one of them; or nobody: the overlay is to find them."""
+        if self._world.wishes.overlay and self._rng.random() < 0.5:
+            return ()
         if thing.is_free or self._rng.random() < 0.5:
             return tuple(thing.holders)
         holder = self._world.members[thing.holders[0]].identity.endpoint_id.hex()
@@ -293,6 +295,7 @@ class Acting:
         error = task.result()
         if error is None:
             counts["read"] += 1
+            counts["found"] += not want.sources
         else:
             counts[f"not read: {type(error).__name__}"] += 1
             self._ground.story.tell(want.reader, f"cannot read {want.thing.root}: {error.message[:150]}")

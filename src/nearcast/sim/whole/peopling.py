@@ -21,6 +21,7 @@ MBPS: Final = 10
 REGIONS: Final = ("DE", "US", "JP")
 BYTES_PER_MBIT: Final = 125_000
 ORIGINS_KNOWN_MAX: Final = 6  # by each cache, from its configuration; guess: a request asks so many at once
+WAYS_IN: Final = 3  # nodes of the overlay that each one knows from its configuration; guess: one or two may be away
 SELLS: Final = ("origin", "cache", "liar")
 PAYS: Final = ("payer", "cache")
 
@@ -56,7 +57,9 @@ class Peopling:
         found = []
         for name in names:
             known = self._rng.sample(origins, min(ORIGINS_KNOWN_MAX, len(origins))) if role_of(name) == "cache" else []
-            peers = [f"{self._keys[each].endpoint_id.hex()}@{locations[each]}" for each in known]
+            if self._wishes.overlay:
+                known = list(dict.fromkeys([*known, *self._rng.sample(names, min(WAYS_IN, len(names)))]))
+            peers = [f"{self._keys[each].endpoint_id.hex()}@{locations[each]}" for each in known if each != name]
             found.append(self._member(name, locations[name], peers, owners.get(name)))
         for member in found:
             if member.wallet is not None:
