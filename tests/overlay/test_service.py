@@ -57,6 +57,24 @@ def test_two_that_dial_each_other_at_once_lose_nothing() -> None:
     run(main())
 
 
+def test_of_two_that_dial_each_other_the_later_gives_up_and_loses_nothing() -> None:
+    async def main() -> None:
+        async with members(2, latency_s=0.05) as (first, later):
+            for number in range(20):
+                first.send(later, number)
+            await until(lambda: later.accepted)  # and the first one's hello is on its way
+            for number in range(20):
+                later.send(first, number)
+            await until(lambda: len(first.machine.heard) == 20 and len(later.machine.heard) == 20)
+            assert later.telemetry.counters["overlay_dials_crossed"] == 1
+            assert [len(member.service.links.snapshot()) for member in (first, later)] == [1, 1]
+            assert not later.pool.count
+            assert not first.machine.lost
+            assert not later.machine.lost
+
+    run(main())
+
+
 def test_timers_ring_in_order_and_those_of_a_stopped_service_do_not() -> None:
     async def main() -> None:
         async with members(1) as (member,):

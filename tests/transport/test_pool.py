@@ -143,6 +143,27 @@ def test_a_dial_that_outlasts_everybodys_patience_still_brings_a_connection() ->
     run(main())
 
 
+def test_a_dial_is_abandoned_unless_somebody_waits_for_it() -> None:
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            world = World(tasks, latency_s=0.05)
+            key = world.address().endpoint_id
+            waiting = tasks.create_task(_reached(world))
+            await asyncio.sleep(0.01)
+            world.pool.abandon(key)
+            assert await waiting
+            await world.pool.drop(key)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await world.pool.get(world.address())
+            world.pool.abandon(key)
+            assert await _reached(world), "it is dialled anew"
+            assert world.telemetry.counters["connections_dialled"] == 2
+            await world.end()
+
+    run(main())
+
+
 def test_closing_ends_dials_that_nobody_waits_for() -> None:
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:

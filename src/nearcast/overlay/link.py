@@ -85,6 +85,7 @@ class Link:
     def __init__(self, peer: PeerAddress, now_s: float, *, is_dialled: bool) -> None:
         self.peer = peer
         self.is_dialled = is_dialled
+        self.is_dialling = is_dialled  # until there is a connection
         self.is_open = False
         self.was_open = False
         self.was_ended = False  # by us, on purpose
@@ -110,6 +111,13 @@ class Link:
         self._queued_bytes += len(frame)
         self.used_s = now_s
         self._wake.set()
+
+    def take_over(self, other: "Link", now_s: float) -> None:
+        """What waits in another link with this peer waits here from now on."""
+        for frame in other._queue:
+            self.put(frame, now_s)
+        other._queue.clear()
+        other._queued_bytes = 0
 
     def end(self) -> None:
         """Let `run` come to an end soon."""

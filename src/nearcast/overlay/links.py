@@ -1,17 +1,18 @@
 """The links of one node: whom it has an overlay stream with, and how a message gets to a peer.
 
 A message goes over a link that exists, whoever opened it; else the peer is dialled. What is known to have failed comes
-back as `unreachable`: a dial, a kept link that ended, a link that ended with messages waiting. When two peers dialled
-each other at once, both send on the link that the smaller endpoint id opened; the other one ends when it is idle.
+back as `unreachable`: a dial, a kept link that ended, a link that ended with messages waiting. When two peers dial each
+other at once, as many do who join together, the dial that is not through yet is given up for the link that is there;
+if both were, both send on the one that the smaller endpoint id opened, and the other one ends when it is idle.
 
 What a link costs decides how long it stays. Measured with iroh 1.2 on the loopback, both directions together: a dial
 35 kB and 13 kB more in the seconds after it (the search for the largest packet, which cannot be set), an idle
 connection 49 B/s of keep-alives (nor can that). So a connection that is not needed is worth holding for DIAL_BYTES /
 IDLE_BYTES_PER_S, a quarter of an hour, and UNKEPT_MAX of them at most; the ones used longest ago go first.
 
-Bounded: LINKS_MAX links, of these UNKEPT_MAX dialled ones that nobody keeps; DIALS_MAX dials at a time, with a rate,
-since contacts come from strangers who may want us to dial around; a queue per link (link.py), so 32 MiB when all of
-them stand still at once.
+Bounded: LINKS_MAX links, of these UNKEPT_MAX dialled ones that nobody keeps; dials at a time (dialling.py) and their
+rate, since contacts come from strangers who may want us to dial around; a queue per link (link.py), so 32 MiB when all
+of them stand still at once.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from nearcast.errors import NearcastError, RemoteError, UnavailableError
+from nearcast.overlay.dialling import DialSlots
 from nearcast.overlay.flood import Bucket, Conduct
 from nearcast.overlay.link import RESET_CODE, Decode, Link, Reading, SmallReads, hello, is_hello, parse_hello
 from nearcast.telemetry import Telemetry
@@ -36,7 +38,6 @@ ACCEPTED_IDLE_S: Final = 1.5 * IDLE_S  # the opener decides; who has forgotten t
 DUPLICATE_IDLE_S: Final = 10.0  # guess: whatever was on its way when the second link came is there by then
 UNKEPT_MAX: Final = 48  # with 12 kept ones 60 * 49 / 2 = 1.5 kB/s for a node's half: three quarters of its idle traffic
 LINKS_MAX: Final = 256  # accepted and dialled, kept ones too; as many as the pool holds
-DIALS_MAX: Final = 16  # at a time; guess
 DIALS_WAITING_MAX: Final = 128  # more are unreachable; guess: the fan-out of ten lookups
 DIALS_PER_S: Final = 8.0  # for ever; a lookup dials some twenty peers. Guess
 DIALS_BURST: Final = 64.0  # guess: three lookups, or a node that has just started
@@ -96,7 +97,7 @@ class Links:
         self._kept: dict[bytes, None] = {}
         self._tasks = asyncio.TaskGroup()
         self._running: dict[Link, asyncio.Task[None]] = {}
-        self._slots = asyncio.Semaphore(DIALS_MAX)
+        self._slots = DialSlots()
         self._dial_rate = Bucket(DIALS_PER_S, DIALS_BURST)
         self._is_closed = False
 
@@ -173,6 +174,12 @@ class Links:
         elif len(self._all()) >= self._links_max and not self._end_one(self._accepted):
             raise UnavailableError("this node has too many links")
         self._accepted[endpoint_id] = link
+        dialled = self._dialled.get(endpoint_id)
+        if dialled is not None and dialled.is_dialling:  # the peer does not give up its own, which is through
+            del self._dialled[endpoint_id]
+            link.take_over(dialled, self._now_s())
+            dialled.end()
+            self._running[dialled].cancel()
 
     # For people and for the machine to look at
 
@@ -244,6 +251,7 @@ class Links:
         is_ours = not self._pool.has(endpoint_id)
         try:
             connection = await self._connected(link.peer)
+            link.is_dialling = False
             stream = await connection.open_stream()
             await stream.send.write(hello(self._own()))
             try:
@@ -256,6 +264,11 @@ class Links:
             self._faulty(endpoint_id, error)
         except NearcastError:
             self._telemetry.count("overlay_unreachable")
+        except asyncio.CancelledError:
+            if link.was_ended:
+                self._telemetry.count("overlay_dials_crossed")
+                self._pool.abandon(endpoint_id)
+            raise
         finally:
             self._forget(link)
         if connection is not None and is_ours and self._pool.uses(endpoint_id) == 1:
@@ -263,13 +276,18 @@ class Links:
 
     async def _connected(self, peer: PeerAddress) -> Connection:
         async with self._slots:
-            if not self._pool.has(peer.endpoint_id):
+            is_dial = not self._pool.has(peer.endpoint_id)
+            if is_dial:
                 wait_s = self._dial_rate.take(1, self._now_s())
                 if wait_s > DIAL_TIMEOUT_S:
                     self._dial_rate.take(-1, self._now_s())
                     raise UnavailableError("too many dials")
                 await asyncio.sleep(wait_s)
-            return await self._pool.get(peer, DIAL_TIMEOUT_S)
+            start_s = self._now_s()
+            connection = await self._pool.get(peer, DIAL_TIMEOUT_S)
+            if is_dial:
+                self._slots.succeeded(self._now_s() - start_s)
+            return connection
 
     @asynccontextmanager
     async def _counted(self, link: Link, connection: Connection) -> Any:

@@ -2,7 +2,7 @@
 
 Callers that want the same peer at once share one dial. At most CONNECTIONS_MAX are kept; the one used longest ago is
 closed to make room. The pool owns the dials: one goes on when nobody waits for it any more, so that a peer that takes
-longer to reach than anybody's patience is reached the next time. `close` ends them.
+longer to reach than anybody's patience is reached the next time. `close` ends them, and `abandon` one.
 
 A connection that is silent is given up: the next caller gets a new one, and whoever uses the old one goes on with it.
 It may be alive after all, and counts as one of ours at its other end; so of each peer one such is left open, and the
@@ -12,6 +12,7 @@ one before it is closed.
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Container
+from typing import Any
 
 from nearcast.errors import UnavailableError
 from nearcast.telemetry import Telemetry
@@ -32,11 +33,12 @@ class ConnectionPool:
         self._limit = limit
         self._connections: OrderedDict[bytes, Connection] = OrderedDict()
         self._dials: dict[bytes, asyncio.Task[Connection]] = {}  # awaited in close()
+        self._waiting: Counter[bytes] = Counter()  # how many callers wait for each
         self._is_closed = False
         self._given_up: OrderedDict[bytes, tuple[Connection, float]] = (
             OrderedDict()
         )  # the newest of each peer, and when
-        self._closing: set[asyncio.Task[None]] = set()  # awaited in close()
+        self._ending: set[asyncio.Task[Any]] = set()  # dials and connections; awaited in close()
         self._silent_since_s: dict[bytes, float] = {}
         self._used_s: dict[bytes, float] = {}  # when each was asked for last, by the loop's clock
         self._uses: Counter[bytes] = Counter()  # how often each was asked for
@@ -64,7 +66,13 @@ class ConnectionPool:
             dial = asyncio.get_running_loop().create_task(self._dial(address, timeout_s))
             self._dials[address.endpoint_id] = dial
             dial.add_done_callback(lambda done: self._dialled(address.endpoint_id, done))
-        await asyncio.wait([dial])
+        self._waiting[address.endpoint_id] += 1
+        try:
+            await asyncio.wait([dial])
+        finally:
+            self._waiting[address.endpoint_id] -= 1
+            if not self._waiting[address.endpoint_id]:
+                del self._waiting[address.endpoint_id]
         if dial.cancelled():
             raise UnavailableError("this node is stopping")
         connection = dial.result()
@@ -77,7 +85,8 @@ class ConnectionPool:
             self._uses[endpoint_id] += 1
 
     def _dialled(self, endpoint_id: bytes, dial: asyncio.Task[Connection]) -> None:
-        del self._dials[endpoint_id]
+        if self._dials.get(endpoint_id) is dial:
+            del self._dials[endpoint_id]
         if not dial.cancelled():
             dial.exception()  # looked at: there may be nobody who waits any more
 
@@ -163,8 +172,16 @@ class ConnectionPool:
             _, before = self._given_up.popitem(last=False)
         if before is not None and not self._is_closed:
             closing = loop.create_task(before[0].close())
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._ending.add(closing)
+            closing.add_done_callback(self._ending.discard)
+
+    def abandon(self, endpoint_id: bytes) -> None:
+        """That peer need not be dialled any more: end the dial that is under way, unless somebody waits for it."""
+        if endpoint_id in self._dials and not self._waiting[endpoint_id]:
+            dial = self._dials.pop(endpoint_id)
+            dial.cancel()
+            self._ending.add(dial)
+            dial.add_done_callback(self._ending.discard)
 
     async def drop(self, endpoint_id: bytes) -> None:
         """Close the connection to that peer, if there is one."""
@@ -182,8 +199,8 @@ class ConnectionPool:
         dials = list(self._dials.values())
         for dial in dials:
             dial.cancel()
-        if dials or self._closing:
-            await asyncio.wait([*dials, *self._closing])
+        if dials or self._ending:
+            await asyncio.wait([*dials, *self._ending])
         for connection in [*self._connections.values(), *(given_up for given_up, _ in self._given_up.values())]:
             await connection.close()
         self._connections.clear()
