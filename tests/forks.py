@@ -1,4 +1,4 @@
-"""Processes that begin where the imports end: `nearcast`, started hundreds of times.
+"""Processes that begin where the imports end: `nearcast`, and programs of the tests, started hundreds of times.
 
 The command needs half a second of a processor to import what it is made of, a development chain two; what the tests
 want of it takes less. So one process per test worker (forkserver.py) imports everything, and forks for each command.
@@ -36,7 +36,7 @@ _SIGNATURE: Final = inspect.signature(getattr(subprocess.Popen, _EXECUTE))
 
 
 class Process(subprocess.Popen[bytes]):
-    """A subprocess.Popen; one of COMMAND is forked where that shows the same."""
+    """A subprocess.Popen; one of COMMAND, or of a program of the tests, is forked where that shows the same."""
 
     def _execute_child(self, *given: Any) -> None:
         named = _SIGNATURE.bind(self, *given).arguments
@@ -47,7 +47,7 @@ class Process(subprocess.Popen[bytes]):
         pipes = {name: named[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")}
         ends = (pipes["p2cread"], pipes["c2pwrite"], pipes["errwrite"])
         request = {
-            "arguments": [os.fspath(argument) for argument in named["args"][len(COMMAND) :]],
+            "command": [os.fspath(part) for part in named["args"]],
             "folder": os.fspath(named["cwd"] or os.getcwd()),
             "environment": dict(environment),
         }
@@ -75,9 +75,20 @@ Ended = subprocess.CompletedProcess[bytes]
 
 def _is_forkable(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Python's own settings count from its first moment on, which a fork has behind it."""
-    if sys.platform != "linux" or environment.get(FRESH) or tuple(command[: len(COMMAND)]) != COMMAND:
+    if sys.platform != "linux" or environment.get(FRESH) or not _is_known([os.fspath(part) for part in command]):
         return False
     return _settings_of_python(environment) == _settings_of_python(os.environ)
+
+
+def _is_known(command: Sequence[str]) -> bool:
+    match command:
+        case [sys.executable, "-c", program, *_]:
+            return program == COMMAND[2]
+        case [sys.executable, "-m", module, *_]:
+            return module.startswith("tests.")
+        case [sys.executable, script, *_]:
+            return script.endswith(".py")
+    return False
 
 
 def _settings_of_python(environment: Mapping[str, str]) -> dict[str, str]:

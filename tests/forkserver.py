@@ -1,10 +1,11 @@
-"""Imports everything that `nearcast` may need, and forks for each command that forks.py asks for.
+"""Imports everything that `nearcast` may need, and forks for each process that forks.py asks for.
 
     python -m tests.forkserver NUMBER          the number of its end of a SOCK_SEQPACKET pair
 
-A request is a JSON object with three files beside it: {"arguments", "folder", "environment"} and the standard input,
-output and error. The answer is the id of the new process. A process is forked twice and its parent ends, so that it
-becomes the child of whoever asked, who adopts orphans.
+A request is a JSON object with three files beside it: {"command", "folder", "environment"} and the standard input,
+output and error. The command is Python's own: -c and what runs `nearcast`, -m and a module, or a script. The answer is
+the id of the new process. A process is forked twice and its parent ends, so that it becomes the child of whoever asked,
+who adopts orphans.
 
 This process has one thread and no event loop, and nothing that it imports starts one: what is forked is whole.
 """
@@ -16,6 +17,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import socket
 import sys
 import threading
@@ -75,7 +77,6 @@ def become(request: dict[str, Any], files: list[int]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.argv = ["-c", *request["arguments"]]
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stderr = sys.__stderr__ = open(  # type: ignore[misc]  # noqa: SIM115
@@ -83,12 +84,19 @@ def become(request: dict[str, Any], files: list[int]) -> None:
     )
 
 
-def run() -> int:
-    """The exit code of the command."""
-    from nearcast.cli.main import main
-
+def run(command: list[str]) -> int:
+    """The exit code of a command."""
     try:
-        main()
+        match command[1:]:
+            case ["-c", program, *arguments]:
+                sys.argv = ["-c", *arguments]
+                exec(program, {"__name__": "__main__"})
+            case ["-m", module, *arguments]:
+                sys.argv = [module, *arguments]
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
+            case [script, *arguments]:
+                sys.argv = [script, *arguments]
+                runpy.run_path(script, run_name="__main__")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:  # noqa: BLE001 - as the interpreter does
@@ -110,5 +118,6 @@ def end_as(code: int) -> NoReturn:
 if __name__ == "__main__":
     import_everything()
     with socket.socket(fileno=int(sys.argv[1])) as end:
-        become(*serve(end))
-    end_as(run())
+        wanted, ends = serve(end)
+    become(wanted, ends)
+    end_as(run(wanted["command"]))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests import forks
 from tests.chain.endpoint import Endpoint, run
 from tests.chain.senders import PAYER, received_units
 
@@ -21,15 +22,15 @@ REQUESTS = 13  # of one undisturbed payment; the test below says when that chang
 HANDOVER = 9  # the one that hands the signed transaction over; before it nothing is signed
 
 
-async def _pay(url: str, folder: Path) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, SCRIPT, url, folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+def _pay(url: str, folder: Path) -> forks.Process:
+    command = [sys.executable, str(SCRIPT), url, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(forks.ROOT)}
+    return forks.Process(command, stdout=forks.PIPE, stderr=forks.PIPE, env=environment)
 
 
 async def _undisturbed(url: str, folder: Path) -> str:
-    process = await _pay(url, folder)
-    out, err = await process.communicate()
+    process = _pay(url, folder)
+    out, err = await asyncio.to_thread(process.communicate)
     assert process.returncode == 0, err.decode()
     return out.decode().strip()
 
@@ -48,7 +49,7 @@ def test_how_many_requests_a_payment_takes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("request_number", [1, *range(HANDOVER - 1, REQUESTS + 1)])
 def test_killed_at_a_request_it_still_pays_once(tmp_path: Path, request_number: int, after: bool) -> None:
     async def test(served: Endpoint, rpc: JsonRpc) -> None:
-        process = await _pay(served.url, tmp_path)
+        process = _pay(served.url, tmp_path)
         requests = 0
 
         def kill(body: Any) -> web.Response | None:
@@ -57,12 +58,12 @@ def test_killed_at_a_request_it_still_pays_once(tmp_path: Path, request_number: 
             if requests != request_number:
                 return None
             done = answer(served.chain, json.dumps(body).encode()) if after else b""
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             return web.Response(body=done)
 
         served.whole = kill
-        assert await process.wait() == -signal.SIGKILL
-        await process.communicate()
+        await asyncio.to_thread(process.communicate)
+        assert process.returncode == -signal.SIGKILL
         served.whole = lambda body: None
         assert len(await _undisturbed(served.url, tmp_path)) == 64
         assert await received_units(rpc) == 5
@@ -77,7 +78,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
 
     async def test(served: Endpoint, rpc: JsonRpc) -> None:
         for allowed in range(HANDOVER - 2, 3 * REQUESTS, 2):
-            process = await _pay(served.url, tmp_path)
+            process = _pay(served.url, tmp_path)
             left = allowed
 
             def kill(body: Any, pid: int = process.pid) -> web.Response | None:
@@ -88,7 +89,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
                 return None
 
             served.whole = kill
-            out, _ = await process.communicate()
+            out, _ = await asyncio.to_thread(process.communicate)
             if out:
                 break
         assert await received_units(rpc) == 5

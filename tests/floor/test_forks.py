@@ -17,7 +17,7 @@ import importlib, os, pkgutil, sys
 import aiohttp, eth_account, eth.vm.forks, iroh, rich.console, typer.rich_utils, uvloop
 import nearcast
 for module in pkgutil.walk_packages(nearcast.__path__, "nearcast."):
-    if module.name.startswith(("nearcast.cli.", "nearcast.node.")):
+    if module.name.startswith("nearcast.cli."):
         fork = os.fork()
         if fork == 0:
             importlib.import_module(module.name)
@@ -92,4 +92,4 @@ def test_each_module_of_the_command_can_be_the_first_that_is_imported() -> None:
     """What a fork does not show: that a module imports all that it needs, and no two need each other first."""
     done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert {"nearcast.cli.main", "nearcast.cli.getting", "nearcast.node.running"} <= set(done.stdout.split())
+    assert {"nearcast.cli.main", "nearcast.cli.getting", "nearcast.cli.serving"} <= set(done.stdout.split())

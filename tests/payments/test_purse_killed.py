@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests import forks
 from tests.chain.endpoint import Endpoint, endpoint, no_sleep
 from tests.payments.killed_payer import BLOCK_BYTES_MAX
 from tests.payments.payees import BUDGET, HOT, PRICE, WALLET
@@ -27,7 +28,6 @@ from nearcast.payments.credit import PART_BITS, parts_of, whole_units
 from nearcast.payments.spent import SpentLedger
 
 SCRIPT = Path(__file__).with_name("killed_payer.py")
-ROOT_FOLDER = Path(__file__).parents[2]
 REQUESTS = 18  # of one undisturbed opening; the test below says when that changes
 HANDOVER = 13  # the one that hands the signed deposit over; before it no money can move
 MIB = 1 << 20
@@ -45,22 +45,15 @@ class World:
     def books(self) -> Path:
         return self.folder / "chain" / str(DEV.chain_id)
 
-    async def start(self, size_bytes: int = 0) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            SCRIPT,
-            self.served.url,
-            self.folder,
-            str(size_bytes),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT_FOLDER)},
-        )
+    def start(self, size_bytes: int = 0) -> forks.Process:
+        command = [sys.executable, str(SCRIPT), self.served.url, str(self.folder), str(size_bytes)]
+        environment = {**os.environ, "PYTHONPATH": str(forks.ROOT)}
+        return forks.Process(command, stdout=forks.PIPE, stderr=forks.PIPE, env=environment)
 
     async def undisturbed(self, size_bytes: int = 0) -> list[list[str]]:
         """What it says, word by word, when nobody kills it."""
-        process = await self.start(size_bytes)
-        out, err = await process.communicate()
+        process = self.start(size_bytes)
+        out, err = await asyncio.to_thread(process.communicate)
         assert process.returncode == 0, err.decode()
         return [line.split() for line in out.decode().splitlines()]
 
@@ -105,7 +98,7 @@ def test_how_many_requests_an_opening_takes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("request_number", [1, 8, *range(HANDOVER - 2, REQUESTS + 1)])
 def test_killed_at_a_request_it_still_deposits_once(tmp_path: Path, request_number: int, after: bool) -> None:
     async def test(world: World) -> None:
-        process = await world.start()
+        process = world.start()
         requests = 0
 
         def kill(body: Any) -> web.Response | None:
@@ -114,11 +107,11 @@ def test_killed_at_a_request_it_still_deposits_once(tmp_path: Path, request_numb
             if requests != request_number:
                 return None
             done = answer(world.served.chain, json.dumps(body).encode()) if after else b""
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             return web.Response(body=done)
 
         world.served.whole = kill
-        await process.communicate()
+        await asyncio.to_thread(process.communicate)
         assert process.returncode == -signal.SIGKILL
         world.served.whole = lambda body: None
         await world.check_deposited_once()
@@ -136,18 +129,18 @@ def test_killed_while_it_pays_it_never_promised_more_than_it_verified(tmp_path: 
         verified_parts = promised_units = 0
         channel = ""
         for _ in range(3):
-            process = await world.start(MIB)
+            process = world.start(MIB)
             assert process.stdout is not None
             lines_left = rng.randrange(1, 60)
-            while line := (await process.stdout.readline()).decode():
+            while line := (await asyncio.to_thread(process.stdout.readline)).decode():
                 word, first, *_ = line.split()
                 channel = first if word == "channel" else channel
                 verified_parts += int(first) if word == "verified" else 0
                 promised_units = max(promised_units, int(first)) if word == "promised" else promised_units
                 lines_left -= 1
-                if lines_left == 0 and process.returncode is None:
-                    os.kill(process.pid, signal.SIGKILL)
-            await process.communicate()
+                if lines_left == 0:
+                    process.kill()
+            await asyncio.to_thread(process.communicate)
             with SpentLedger.open(world.books / "spent.sqlite3") as spent:
                 signed_units = spent.signed_units(bytes.fromhex(channel)) if channel else 0
                 paid_parts = sum(line.parts for line in spent.spendings())

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import random
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests import forks
 from tests.payments.claim_stage import HOT, USDC, Stage, config_of, on_stage
 
 from nearcast.chain.devchain.addresses import ACCOUNT_BALANCE_WEI
@@ -24,17 +24,15 @@ SEED = 20_261_121
 RUNS = 12  # at random moments
 
 
-async def start(stage: Stage, where: str = "") -> asyncio.subprocess.Process:
-    arguments = (sys.executable, SCRIPT, stage.served.url, stage.folder, where)
-    return await asyncio.create_subprocess_exec(
-        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+def start(stage: Stage, where: str = "") -> forks.Process:
+    command = [sys.executable, str(SCRIPT), stage.served.url, str(stage.folder), where]
+    return forks.Process(command, stdout=forks.PIPE, stderr=forks.PIPE)
 
 
 async def undisturbed(stage: Stage) -> int:
     """A settling that gets through; how many units it says that it claimed."""
-    process = await start(stage)
-    out, err = await process.communicate()
+    process = start(stage)
+    out, err = await asyncio.to_thread(process.communicate)
     assert process.returncode == 0, err.decode()
     return int(out)
 
@@ -73,8 +71,8 @@ def test_how_many_requests_a_claim_takes(tmp_path: Path) -> None:
 def test_killed_between_the_chain_and_the_books(tmp_path: Path, where: str) -> None:
     async def test(stage: Stage) -> None:
         await with_vouchers(stage)
-        process = await start(stage, where)
-        await process.communicate()
+        process = start(stage, where)
+        await asyncio.to_thread(process.communicate)
         assert process.returncode == -signal.SIGKILL
         assert len(stage.ledger.claims()) == (0 if where == "booking" else 1)
         assert await undisturbed(stage) == 3 * USDC
@@ -90,7 +88,7 @@ def test_killed_between_the_chain_and_the_books(tmp_path: Path, where: str) -> N
 def test_killed_at_a_request_it_still_claims_once(tmp_path: Path, request_number: int, after: bool) -> None:
     async def test(stage: Stage) -> None:
         await with_vouchers(stage)
-        process = await start(stage)
+        process = start(stage)
         methods = 0
 
         def kill(body: Any) -> web.Response | None:
@@ -99,11 +97,11 @@ def test_killed_at_a_request_it_still_claims_once(tmp_path: Path, request_number
             if methods < request_number or process.returncode is not None:
                 return None
             done = answer(stage.served.chain, json.dumps(body).encode()) if after else b""
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
             return web.Response(body=done)
 
         stage.served.whole = kill
-        await process.communicate()
+        await asyncio.to_thread(process.communicate)
         assert process.returncode == -signal.SIGKILL
         stage.served.whole = lambda body: None
         await undisturbed(stage)
@@ -121,14 +119,13 @@ def test_killed_at_any_time_while_vouchers_go_on_coming(tmp_path: Path) -> None:
             for config in CONFIGS:
                 stage.promise(config, USDC + (run + 1) * 1_000)
             stage.served.asked.clear()
-            process = await start(stage)
+            process = start(stage)
             asked = asyncio.Event()
             stage.served.whole = lambda body, asked=asked: asked.set()  # type: ignore[misc]
             await asked.wait()  # it has begun
             await asyncio.sleep(rng.uniform(0, 0.25))
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
+            process.kill()
+            await asyncio.to_thread(process.communicate)
             stage.served.whole = lambda body: None
         await undisturbed(stage)
         await check(stage, 3 * (USDC + RUNS * 1_000))
