@@ -16,6 +16,7 @@ from nearcast.content.cid import Cid
 from nearcast.content.dag import FileDag
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.store import Store
+from nearcast.content.store.lock import StoreLock
 from nearcast.errors import ChangedError, StoreError, StoreLockedError
 
 RNG = random.Random(4)
@@ -195,11 +196,22 @@ def test_a_folder_that_cannot_be_used_is_one_clear_line(shelf: Shelf) -> None:
     assert "\n" not in refused.value.message
 
 
+def test_who_comes_while_another_makes_the_store_leaves_it_alone(shelf: Shelf) -> None:
+    shelf.data_dir.mkdir(parents=True)
+    lock = StoreLock(shelf.data_dir / "lock")
+    with pytest.raises(StoreLockedError):
+        shelf.open()
+    assert [path.name for path in shelf.data_dir.iterdir()] == ["lock"]
+    lock.release()
+    shelf.open().close()
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path
 from nearcast.clock import SystemClock
 from nearcast.content.store import Store
+from nearcast.content.store.lock import StoreLock
 store = Store.open(Path(sys.argv[1]), quota_bytes=1, clock=SystemClock())
 print("open", flush=True)
 sys.stdin.read()

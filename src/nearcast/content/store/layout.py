@@ -36,7 +36,7 @@ class Layout:
         self.temporary = data_dir / "temporary"
 
     def create(self) -> None:
-        """Makes the folders. Raises StoreError when what is there has another format."""
+        """Makes the folders; for whoever has the lock. Raises StoreError when what is there has another format."""
         for folder in (self.root, self.objects, self.packs, self.temporary):
             folder.mkdir(parents=True, exist_ok=True)
         if not self.format.exists():

@@ -57,10 +57,11 @@ class Store:
         """
         layout = Layout(data_dir)
         with storing():
-            layout.create()
-            lock = StoreLock(layout.lock)
+            layout.root.mkdir(parents=True, exist_ok=True)
+            lock = StoreLock(layout.lock)  # first of all: two processes may be the first in a new folder at once
         try:
             with storing():
+                layout.create()
                 index = open_index(layout, quota_bytes=quota_bytes, clock=clock, tell=listener)
                 core = Core(layout, index, quota_bytes=quota_bytes, clock=clock, listener=listener)
                 recover(core)
