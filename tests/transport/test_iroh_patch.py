@@ -2,8 +2,12 @@
 
 import asyncio
 import ctypes
+import gc
 import importlib.util
 import inspect
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -125,3 +129,36 @@ def test_an_answer_after_the_loop_is_closed_is_dropped() -> None:
     iroh_patch._continue(handle, 1)  # raises nothing, and forgets the call
     with pytest.raises(iroh_ffi.InternalError):
         iroh_patch._continue(handle, 1)
+
+
+def test_the_collector_may_run_while_rust_holds_a_lock() -> None:
+    command = [sys.executable, "-m", "tests.transport.collecting", "800"]
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+class Thing:
+    """Like an object of Rust's."""
+
+    def __init__(self, freed: list[str]) -> None:
+        self.freed = freed
+
+    def __del__(self) -> None:
+        self.freed.append("once")
+
+
+def test_what_dies_within_a_callback_is_freed_after_it_and_once() -> None:
+    iroh_patch._free_later(Thing)
+    freed: list[str] = []
+    thing = Thing(freed)
+    iroh_patch._within.add(threading.get_ident())
+    try:
+        del thing
+        assert not freed
+    finally:
+        iroh_patch._within.discard(threading.get_ident())
+    iroh_patch._free_dead()
+    gc.collect()
+    assert freed == ["once"]
+    Thing(freed)
+    assert freed == ["once", "once"], "and elsewhere at once"

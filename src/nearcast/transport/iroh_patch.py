@@ -1,4 +1,4 @@
-"""Two repairs to the iroh wheel's generated Python, applied once at import of nearcast.transport.iroh.
+"""Three repairs to the iroh wheel's generated Python, applied once at import of nearcast.transport.iroh.
 
 1. `_UniffiRustBufferBuilder.write` copies what is sent byte by byte in a Python loop: 7.5 MB/s. We copy the whole
    buffer at once, straight from the caller's bytes, bytearray or memoryview: over 200 MB/s.
@@ -6,8 +6,14 @@
    on directly: a write of 1,000 bytes takes 86 µs instead of 160. And when the loop has just been closed, its callback
    raises on Rust's thread, which prints a traceback at the end of an otherwise clean program; ours does not.
 
+3. Rust calls back into Python while it holds the lock of a connection. Should Python collect garbage at that moment,
+   which it does at any allocation, and should a stream of the same connection be among it, its `__del__` asks Rust for
+   that very lock: the thread stands still for ever, and with it the event loop as soon as it touches the connection. We
+   let what dies within a callback lie until the event loop goes on.
+
 The repairs touch private names of a generated file; the wheel's version is pinned, every name is checked before it is
-replaced, and tests/transport/test_iroh_patch.py fails when the wheel no longer needs the first.
+replaced, and tests/transport/test_iroh_patch.py fails when the wheel no longer needs the first. The third is tried with
+a collector that runs all the time.
 
 What is left cannot be mended from Python: in Rust, uniffi moves a `Vec<u8>` across its border one byte at a time
 (`Lift::try_read`, `Lower::lower_into_rust_buffer`), 37 % of a sender's CPU and 31 % of a receiver's by `perf`.
@@ -17,7 +23,9 @@ import asyncio
 import contextlib
 import ctypes
 import inspect
+from collections import deque
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 from iroh import iroh_ffi as _typed
@@ -33,6 +41,8 @@ _CALL_NAMES = (
 )
 READY_IN_A_ROW_MAX = 8  # calls that were ready at once before the other tasks get a turn; guess: below 1 ms of work
 _state: dict[str, Any] = {"copying": False, "calling": False, "callback": None, "in_a_row": 0}
+_within: set[int] = set()  # threads that are within a callback
+_dead: deque[tuple[Callable[[Any], None], Any]] = deque()  # what died there, and how it is freed
 
 
 def is_needed(builder: type) -> bool:
@@ -41,7 +51,7 @@ def is_needed(builder: type) -> bool:
 
 
 def is_applied() -> bool:
-    """Whether both repairs are in place."""
+    """Whether the repairs are in place."""
     return bool(_state["copying"] and _state["calling"])
 
 
@@ -55,6 +65,9 @@ def apply() -> None:
         # Rust keeps the pointer: the callback must live as long as the process.
         _state["callback"] = iroh_ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK(_continue)
         iroh_ffi._uniffi_rust_call_async = _call
+        for kind in list(vars(iroh_ffi).values()):
+            if isinstance(kind, type) and {"__del__", "_uniffi_clone_handle"} <= vars(kind).keys():
+                _free_later(kind)
         _state["calling"] = True
 
 
@@ -85,6 +98,26 @@ def _write(self: Any, value: Any) -> None:
         target = (ctypes.c_ubyte * size_bytes).from_address(start)
         memoryview(target).cast("B")[:] = memoryview(value).cast("B")
     buffer.len += size_bytes
+
+
+def _free_later(kind: Any) -> None:
+    """Let an object of Rust's that dies within a callback live until `_free_dead`; Python asks `__del__` but once."""
+    free = kind.__del__
+
+    def __del__(self: Any) -> None:  # noqa: N807 - it takes the place of the wheel's
+        if get_ident() in _within:
+            _dead.append((free, self))
+        else:
+            free(self)
+
+    kind.__del__ = __del__
+
+
+def _free_dead() -> None:
+    """In the event loop, where Rust holds no lock."""
+    while _dead:
+        free, thing = _dead.popleft()
+        free(thing)
 
 
 class _Call:
@@ -123,6 +156,7 @@ async def _poll(rust_future: int, ffi_poll: Callable[..., None]) -> int | None:
             await call.waiter
         _state["in_a_row"] = 0
     else:
+        _free_dead()
         _state["in_a_row"] += 1
         if _state["in_a_row"] >= READY_IN_A_ROW_MAX:
             _state["in_a_row"] = 0
@@ -132,14 +166,20 @@ async def _poll(rust_future: int, ffi_poll: Callable[..., None]) -> int | None:
 
 def _continue(handle: int, poll_code: int) -> None:
     """Rust's answer to a poll, from within it or later on any thread."""
-    call: _Call = iroh_ffi._UniffiContinuationHandleMap.remove(handle)
-    call.answer = poll_code
-    waiter = call.waiter
-    if waiter is not None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: its tasks are gone, nobody is waiting
-            waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+    thread = get_ident()
+    _within.add(thread)  # nothing up to here allocates what the collector counts
+    try:
+        call: _Call = iroh_ffi._UniffiContinuationHandleMap.remove(handle)
+        call.answer = poll_code
+        waiter = call.waiter
+        if waiter is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: its tasks are gone, nobody is waiting
+                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+    finally:
+        _within.discard(thread)
 
 
 def _wake(waiter: "asyncio.Future[None]") -> None:
     if not waiter.done():  # done: cancelled
         waiter.set_result(None)
+    _free_dead()
