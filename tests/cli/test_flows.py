@@ -280,6 +280,13 @@ def test_the_first_link_is_there_within_three_seconds(publisher: Person) -> None
     publisher.environment[FRESH] = "1"
     publisher.run("--version")  # so that Python has compiled its modules, as after an installation
     started_s = time.monotonic()
-    _, ready = publisher.share("site")
+    started, ready = publisher.share("site")
+    waited_s = time.monotonic() - started_s
     assert ready["shared"][0]["size"] == 100_000_000
-    assert time.monotonic() - started_s < 3.0
+    assert waited_s - _without_processor_s(started.process.pid) < 3.0
+
+
+def _without_processor_s(pid: int) -> float:
+    """How long the threads of a process stood in line for a processor that others had: not at all where it is quiet."""
+    stats = Path(f"/proc/{pid}/task").glob("*/schedstat")  # ns on a processor, ns in line, turns
+    return sum(int(stat.read_text().split()[1]) for stat in stats) / 1e9

@@ -129,7 +129,7 @@ def test_time_passes_only_by_timers() -> None:
 
     started_s = time.monotonic()
     now_s, order = run_virtually(main, random.Random(1))
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 60
     assert now_s == pytest.approx(10_000)
     assert order == list(range(49, -1, -1))
 
