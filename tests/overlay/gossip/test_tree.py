@@ -180,11 +180,21 @@ def test_the_last_eager_link_lost_is_replaced_by_a_lazy_one() -> None:
     bench = Bench()
     for lazy in (LOW, HIGHER):
         bench.tree.on_prune(bench.link(lazy))
-    bench.tree.link_down(HIGH, bench.now_s, bench.out)
+    bench.tree.link_down(HIGH, bench.now_s, bench.out, is_lost=True)
     assert bench.said() == [(LOW, Graft(TOPIC, ()))]
     bench.tree.on_prune(bench.link(LOW))
     bench.push(LOW, 1)
     assert Arm(SETTINGS.have_hurry_s, FlushDue(TOPIC)) in bench.out, "in a hurry after a loss"
+
+
+def test_a_parting_is_replaced_as_well_but_without_a_hurry() -> None:
+    bench = Bench()
+    for lazy in (LOW, HIGHER):
+        bench.tree.on_prune(bench.link(lazy))
+    bench.tree.link_down(HIGH, bench.now_s, bench.out, is_lost=False)
+    assert bench.said() == [(LOW, Graft(TOPIC, ()))]
+    bench.push(LOW, 1)
+    assert Arm(SETTINGS.have_batch_s, FlushDue(TOPIC)) in bench.out
 
 
 def test_a_client_hands_nothing_on() -> None:

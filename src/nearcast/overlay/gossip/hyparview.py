@@ -247,7 +247,7 @@ class Membership:
             self._remove(endpoint_id, now_s, out)
         if endpoint_id in self.active:
             self._lost.note(self.active[endpoint_id], now_s)
-            self._remove(endpoint_id, now_s, out)
+            self._remove(endpoint_id, now_s, out, is_lost=True)
             self._repair_failures = 0
             self.repair(now_s, out)
         elif was_asked:
@@ -378,9 +378,9 @@ class Membership:
         self._remove(peer.endpoint_id, now_s, out)
         self.remember((peer,), peer.endpoint_id)
 
-    def _remove(self, endpoint_id: bytes, now_s: float, out: list[Effect]) -> None:
+    def _remove(self, endpoint_id: bytes, now_s: float, out: list[Effect], *, is_lost: bool = False) -> None:
         del (self.active if endpoint_id in self.active else self.listeners)[endpoint_id]
-        self._links.link_down(endpoint_id, now_s, out)
+        self._links.link_down(endpoint_id, now_s, out, is_lost=is_lost)
 
     def remember(self, peers: Iterable[PeerAddress], source_id: bytes, gone_first: Iterable[bytes] = ()) -> None:
         for peer in peers:

@@ -12,6 +12,7 @@ class Links(Protocol):
     def link_up(self, peer: PeerAddress, *, is_listener: bool, is_new: bool, now_s: float, out: list[Effect]) -> None:
         """`is_new`: it has just come and knows nothing."""
 
-    def link_down(self, endpoint_id: bytes, now_s: float, out: list[Effect]) -> None: ...
+    def link_down(self, endpoint_id: bytes, now_s: float, out: list[Effect], *, is_lost: bool) -> None:
+        """`is_lost`: it cannot be reached; else one of us has parted from the other."""
 
     def is_shunned(self, endpoint_id: bytes, now_s: float) -> bool: ...

@@ -135,10 +135,10 @@ class Member:
             self._is_announcing = True
             out.append(Arm(FIRST_ANNOUNCEMENT_S * (1.0 + self._rng.random()), AnnounceDue(self.topic)))
 
-    def link_down(self, endpoint_id: bytes, now_s: float, out: list[Effect]) -> None:
+    def link_down(self, endpoint_id: bytes, now_s: float, out: list[Effect], *, is_lost: bool) -> None:
         """It is none any more."""
         link = self.tree.links.get(endpoint_id)
-        self.tree.link_down(endpoint_id, now_s, out)
+        self.tree.link_down(endpoint_id, now_s, out, is_lost=is_lost)
         if link is not None and not link.is_listener:
             out.append(Tell(NeighbourDown(self.topic, endpoint_id)))
         left = self._holds.pop(endpoint_id) - 1

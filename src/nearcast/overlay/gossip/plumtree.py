@@ -14,7 +14,7 @@ Beyond the paper, to say less:
 
 And to lose less:
 - A new neighbour is told the ids of the last minute, so a member that was cut off while something went round gets it.
-- For a while after the loss of a neighbour in the tree everything waits for a shorter time.
+- For a while after the failure of a neighbour in the tree everything waits for a shorter time.
 - Who announces and does not deliver, again and again, is reported and shunned.
 
 Goals: payloads per member near 1, control messages per broadcast at most half of the paper's, every member reached.
@@ -156,13 +156,15 @@ class Tree:
             link.is_due = True
             self._arm_flush(now_s, out)
 
-    def link_down(self, endpoint_id: bytes, now_s: float, out: list[Effect]) -> None:
-        """Gone. If it was our part of the tree we hurry, and graft another link when no eager one is left."""
+    def link_down(self, endpoint_id: bytes, now_s: float, out: list[Effect], *, is_lost: bool) -> None:
+        """Gone. If it was our part of the tree we graft another link when no eager one is left. We hurry when it was
+        lost; who parts from us leaves another neighbour, and parting is what a growing network does all the time."""
         link = self.links.pop(endpoint_id, None)
         if link is None:
             return
         if link.is_eager and not link.is_listener:
-            self._hurry_until_s = now_s + self._settings.hurry_s
+            if is_lost:
+                self._hurry_until_s = now_s + self._settings.hurry_s
             for other in self.links.values():
                 if other.is_eager and not other.is_listener:
                     return

@@ -35,7 +35,7 @@ class TreeSettings:
     """Plumtree's. "Paper": Leitão, Pereira, Rodrigues, Epidemic Broadcast Trees, SRDS 2007."""
 
     have_batch_s: float = 4.0  # announcements gather so long; measured, see bench/README.md
-    have_hurry_s: float = 0.25  # the same for `hurry_s` after a neighbour in the tree was lost; guess: two round trips
+    have_hurry_s: float = 0.25  # the same for `hurry_s` after a neighbour in the tree failed; guess: two round trips
     hurry_s: float = 30.0  # guess: detection and repair are over by then
     missing_s: float = 1.0  # from the first announcement to the graft: what is on its way may arrive; measured
     missing_hurry_s: float = 0.25  # the same after a loss
