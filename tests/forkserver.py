@@ -18,6 +18,7 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import socket
 import sys
 import threading
@@ -74,6 +75,7 @@ def become(request: dict[str, Any], files: list[int]) -> None:
         os.dup2(file, number)
     for file in files:
         os.close(file)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell switches it off for what is in the background
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
