@@ -114,6 +114,15 @@ def test_a_crowd_of_close_ids_beside_the_target_does_not_stop_a_walk() -> None:
     assert set(by_distance(world.peers)[:5]) <= set(closest_of(walk))
 
 
+def test_a_walk_whose_closest_are_a_crowd_by_chance_soon_believes_it() -> None:
+    world = World(2000)
+    bound = node_id(by_distance(world.peers)[60].endpoint_id) ^ TARGET
+    world.peers = [peer for peer in world.peers if node_id(peer.endpoint_id) ^ TARGET > bound // 2]
+    walk = world.walk(world.rng.sample(world.peers, 20))
+    assert closest_of(walk) == by_distance(world.peers)[:20]
+    assert 20 < walk.asked <= 40 + SETTINGS.outsiders_max  # without a bound it is all that one walk may ask
+
+
 def test_paths_are_disjoint() -> None:
     settings = KademliaSettings(paths=3)
     start = by_distance([contact(number) for number in range(1, 7)])

@@ -103,6 +103,16 @@ class Kademlia:
             self._lookups.add_seeds(seeds, now_s)
         return self._effects(now_s)
 
+    def publish_anew(self, now_s: float) -> list[Effect]:
+        """Others are to keep our records than those who did: each is published again soon."""
+        self._publisher.publications.hasten(now_s)
+        self._publish_more(now_s)
+        return self._effects(now_s)
+
+    def knows(self, endpoint_id: bytes) -> bool:
+        """Whether this node is in the table."""
+        return self._core.table.get(endpoint_id) is not None
+
     def find_providers(self, key: bytes, limit: int, now_s: float) -> tuple[int, list[Effect]]:
         """Who has the content with this 32-byte key? ProviderFound for each, Found at the end.
 

@@ -64,6 +64,14 @@ class Publications:
             after_s = self.period_s() * self._rng.uniform(0.9, 1.0) if is_kept else RETRY_S
             self._schedule(key, now_s + after_s)
 
+    def hasten(self, now_s: float) -> None:
+        """Everything is due soon: as soon as so many things can be published at their usual pace."""
+        within_s = len(self._due_s) * self._settings.publish_spacing_s
+        for key, due_s in list(self._due_s.items()):
+            hastened_s = now_s + self._rng.random() * within_s
+            if hastened_s < due_s < float("inf"):
+                self._schedule(key, hastened_s)
+
     def period_s(self) -> float:
         """How long after a publication the next one is due."""
         settings = self._settings

@@ -47,6 +47,7 @@ class KademliaSettings:
     region_requests_max: int = 64  # answers awaited from around a crowded key: 20 honest ones among 44 others
     crowd_max: int = 14  # contacts where 5 are expected: P(Poisson(5) > 14) = 0.0002, then the key looks besieged
     clustered_max: int = 3  # of the k closest so few in the nearer half: P(Binomial(19, 1/2) <= 3) = 0.002, a cluster
+    outsiders_max: int = 20  # k: as many beyond the cluster are asked whether it is one; guess
     dead_ends_max: int = 3  # contacts of one referrer that fail before anything else it named is left aside
 
     # Joining.

@@ -242,7 +242,7 @@ class Table:
 
     def _readdress(self, contact: Contact, address: PeerAddress) -> None:
         """It says where it is now. If that place is crowded, the old one stands until it fails."""
-        if address == contact.address or not (address.addresses or address.relay_url):
+        if address is contact.address or address == contact.address or not (address.addresses or address.relay_url):
             return
         groups = groups_of_all(address.addresses)
         if groups != contact.groups:

@@ -10,7 +10,7 @@ that one referrer named have failed and fewer have answered, the rest is set asi
 
 Against liars with ids close together, somewhere near the target but not at it: they are closer than whoever could lead
 on, and many enough to be the k closest. But they are all at the same distance, as random nodes never are. Then those
-beyond them are asked as well, until some are found that are closer.
+beyond them are asked as well, until some are found that are closer, or so many know of nobody that it was chance.
 
 Goals: bounded work whatever the others say; nobody is asked twice. Non-goals: it sends nothing, waits for nothing and
 knows no clock; records are search.py's.
@@ -71,6 +71,7 @@ class Walk:
         self._has_begun = [False] * settings.paths
         self._late = 0
         self._answered = 0
+        self._outsiders = 0  # asked
         self._own_id = own_id
         start = list(start)
         for number, address in enumerate(start):
@@ -104,8 +105,9 @@ class Walk:
                 # A path that asks nobody comes first, then whoever is closest.
                 if best is None or (self._under_way[path], head.distance) < (self._under_way[best.path], best.distance):
                     best = head
-            if best is None and was_idle and self._is_misled():
+            if best is None and was_idle and self._outsiders < self._settings.outsiders_max and self._is_misled():
                 best = self._outsider()
+                self._outsiders += 1
             if best is None:
                 break
             best.state = State.ASKED
