@@ -242,4 +242,4 @@ def packaged_stage() -> Stage:
 
 SettlementMachine.set_stage = packaged_stage
 TestSettlement = SettlementMachine.TestCase
-TestSettlement.settings = machine_settings(examples=60, steps=25)
+TestSettlement.settings = machine_settings(examples=30, steps=25)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import forks
 from tests.chain.devchains import Rpc
 from tests.gateways.buyers import (
     DEPOSIT,
@@ -170,9 +171,9 @@ def test_what_was_paid_before_the_bytes_left_survives_a_kill(rpc: Rpc, tmp_path:
     units = 0
     for _ in range(2):  # the second process goes on where the first was killed
         command = [sys.executable, "-m", "tests.gateways.killed_shop", rpc.url, str(folder), str(film), str(PRICE)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with forks.Process(command, stdout=forks.PIPE) as process:
             assert process.stdout is not None
-            url = process.stdout.readline().strip()
+            url = process.stdout.readline().decode().strip()
             try:
                 for number in range(2):
                     response = buyer.session.get(url, stream=True, timeout=30)
