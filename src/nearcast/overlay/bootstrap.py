@@ -8,10 +8,11 @@ remembered: neither a dead configuration nor a night's worth of dead memories ke
 
 Two parts of the network that were cut off from each other forget each other in every table. So a member, too, knocks
 now and then at a door that it has lost: somebody who was alive and then could not be reached. An answer joins both
-parts again. Serf's reconnect does the same.
+parts again. Serf's reconnect does the same. And nodes that start together each find one of the others first, and would
+stay the islands that they are then: so a member also knocks, once, at each of its seeds that it does not meet inside.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from nearcast.overlay.peers import PeerBook
@@ -36,12 +37,13 @@ class Remembered:
 class Doors:
     """Contacts through which a node that is alone can get in."""
 
-    __slots__ = ("_lost", "_memory", "_others", "_own_id", "_rng", "_seeds")
+    __slots__ = ("_lost", "_memory", "_others", "_own_id", "_rng", "_seeds", "_unmet")
 
     def __init__(self, own_id: bytes, rng: "random.Random") -> None:
         self._own_id = own_id
         self._rng = rng
         self._seeds = PeerBook()
+        self._unmet: dict[bytes, None] = {}  # seeds that may be on another island
         self._others = PeerBook()
         self._memory: dict[bytes, Remembered] = {}  # the one alive longest ago first
         self._lost = 0
@@ -60,6 +62,8 @@ class Doors:
         """The operator's, the LAN's, the registry's: they may be tried at once."""
         for contact in contacts:
             if contact.endpoint_id != self._own_id:
+                if contact.endpoint_id not in self._seeds:
+                    self._unmet[contact.endpoint_id] = None
                 self._seeds.add(contact, "config", now_s)
 
     def remember(self, contact: PeerAddress) -> None:
@@ -110,6 +114,29 @@ class Doors:
         """It is there: its failures are forgotten."""
         self._seeds.answered(endpoint_id)
         self._others.answered(endpoint_id)
+
+    def unmet(self, is_inside: Callable[[bytes], bool], now_s: float) -> PeerAddress | None:
+        """A seed to knock at that was never met, the first whose back-off is over: failed until it answers.
+        Whoever is inside already, as `is_inside(endpoint id)` says, has been met."""
+        if not self._unmet:
+            return None
+        for contact in self._seeds.candidates(now_s):
+            endpoint_id = contact.endpoint_id
+            if endpoint_id not in self._unmet:
+                continue
+            if not is_inside(endpoint_id):
+                self._seeds.failed(endpoint_id, now_s)
+                return contact
+            del self._unmet[endpoint_id]
+        return None
+
+    def is_unmet(self, endpoint_id: bytes) -> bool:
+        """Whether it is a seed by which we have not joined yet."""
+        return endpoint_id in self._unmet
+
+    def met(self, endpoint_id: bytes) -> None:
+        """We have joined by it."""
+        self._unmet.pop(endpoint_id, None)
 
     def one_lost(self) -> PeerAddress | None:
         """One of the lost, by chance."""

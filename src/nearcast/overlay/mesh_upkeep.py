@@ -21,7 +21,9 @@ from nearcast.transport.base import PeerAddress
 TICK = MeshTimer()
 GROWTH = 1.5  # of the pause between knocks; guess
 REGION_DOORS_MAX = 8  # announced nodes of our region that are asked for a link at once; guess
+ANNOUNCED_MAX = 64  # of one snapshot, while the hash table knows hardly anybody; guess: more than it has room for then
 REGION_PAUSE_S = 5.0  # until others are asked; guess: an answer is here by then, or will not come
+GROWN = 2.0  # times as many nodes: half of the records are not where they are looked for any more
 UNDERRATED = 2.0  # times as many nodes as announcements tell of: more than both estimates err. Guess
 GROUP_SEEDS_MAX = 3  # members of our cell that are asked for the group's table; guess, one may be gone
 
@@ -31,6 +33,7 @@ class Upkeep:
 
     __slots__ = (
         "_alone_s",
+        "_announced",
         "_arranged_s",
         "_entrances",
         "_facts",
@@ -38,11 +41,13 @@ class Upkeep:
         "_group_found",
         "_lost_knock_s",
         "_measuring",
+        "_nodes_published",
         "_parts",
         "_pause_s",
         "_region_asked_s",
         "_region_found",
         "_resized_s",
+        "_unmet_knock_s",
         "_warm_probes",
         "entered_s",
     )
@@ -56,10 +61,12 @@ class Upkeep:
         self._alone_s = 0.0  # since when we are
         self.entered_s: float | None = None  # since when we are not
         self._entrances = 0  # doors gone through since the last tick
+        self._announced: list[PeerAddress] = []  # while the hash table knows hardly anybody
         self._region_found: list[PeerAddress] = []  # of our region, while we have no neighbour there
         self._group_found: list[PeerAddress] = []  # of our cell, while we have no group
         self._region_asked_s = self._lost_knock_s = self._far_probe_s = float("-inf")
-        self._arranged_s = self._resized_s = float("-inf")
+        self._arranged_s = self._resized_s = self._unmet_knock_s = float("-inf")
+        self._nodes_published = 1.0
 
     def start(self, now_s: float, out: list[Effect]) -> None:
         """Alone, so far."""
@@ -116,8 +123,11 @@ class Upkeep:
         is_back = parts.doors.is_lost(sender.endpoint_id)
         if is_back:
             parts.doors.remember(sender)
-        if is_back or (self._entrances < parts.settings.entrances and not parts.is_member()):
+        is_member = parts.is_member()
+        is_unmet = is_member and parts.doors.is_unmet(sender.endpoint_id)
+        if is_back or is_unmet or (self._entrances < parts.settings.entrances and not is_member):
             self._entrances += 1
+            parts.doors.met(sender.endpoint_id)
             out += parts.kademlia.join([sender], now_s)
             said = parts.gossip.announcement(sender.endpoint_id, now_s)
             is_of_region = is_back and (said is None or said.facts.region == parts.region)
@@ -163,6 +173,8 @@ class Upkeep:
         """A node said where it is: it may be of our region, and of our cell."""
         parts = self._parts
         contact = announcement.contact
+        if len(parts.kademlia.table) < parts.settings.kademlia.siblings_max and len(self._announced) < ANNOUNCED_MAX:
+            self._announced.append(contact)
         if announcement.facts.region != parts.region or parts.is_client or contact.endpoint_id == parts.own.endpoint_id:
             return
         has_link = parts.region_topic is None or parts.has_neighbours(parts.region_topic)
@@ -175,6 +187,9 @@ class Upkeep:
     def use_found(self, now_s: float, out: list[Effect]) -> None:
         """Nodes of our region and of our cell were announced: make use of them."""
         parts = self._parts
+        for contact in self._announced:
+            out += parts.kademlia.heard_of(contact, now_s)
+        self._announced.clear()
         if self._region_found and now_s - self._region_asked_s > REGION_PAUSE_S:
             self._region_asked_s = now_s
             out += parts.gossip.join(self._region_found, now_s, parts.region_topic)
@@ -198,13 +213,33 @@ class Upkeep:
             lost = parts.doors.one_lost()
             if lost is not None:
                 out.append(self._measuring.ask(lost, now_s, is_reliable=True))
+        self._meet_seeds(now_s, out)
         if parts.region_topic is not None and not parts.has_neighbours(parts.region_topic):
             self._find_region(now_s, out)
         self._measure(now_s, out)
         if now_s - self._resized_s > settings.resize_s:
             self._resized_s = now_s
             self.slow_down(now_s)
+            self._publish_anew(now_s, out)
             self._resize(now_s, out)
+
+    def _meet_seeds(self, now_s: float, out: list[Effect]) -> None:
+        """They may be on another island: one at a time, at each look soon after we are in, then as the lost are."""
+        parts, settings = self._parts, self._parts.settings
+        is_fresh = self.entered_s is not None and now_s - self.entered_s < settings.settling_s
+        if is_fresh or now_s - self._unmet_knock_s > settings.lost_knock_s:
+            self._unmet_knock_s = now_s
+            seed = parts.doors.unmet(parts.is_inside, now_s)
+            if seed is not None:
+                out.append(self._measuring.ask(seed, now_s, is_reliable=True))
+
+    def _publish_anew(self, now_s: float, out: list[Effect]) -> None:
+        """There are far more nodes than when we published: those who should keep our records are others now."""
+        parts = self._parts
+        nodes = parts.nodes()
+        if nodes > GROWN * self._nodes_published:
+            self._nodes_published = nodes
+            out += parts.kademlia.publish_anew(now_s)
 
     def _resize(self, now_s: float, out: list[Effect]) -> None:
         """Our cell may have become smaller: who is not in it is not watched any more, who is announced in it is."""

@@ -48,6 +48,11 @@ class Parts:
         """Whether this node knows others, and is told the news."""
         return len(self.kademlia.table) > 0 and self.has_neighbours()
 
+    def is_inside(self, endpoint_id: bytes) -> bool:
+        """Whether a node is met inside: it is in the hash table, a neighbour, or watched."""
+        is_neighbour = endpoint_id in self.gossip.member(GLOBAL_TOPIC).membership.active
+        return is_neighbour or self.kademlia.knows(endpoint_id) or self.detector.state_of(endpoint_id) == "alive"
+
     def nodes(self) -> float:
         """About how many nodes there are in all."""
         table, k = self.kademlia.table, self.settings.kademlia.bucket_contacts_max

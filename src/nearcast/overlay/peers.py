@@ -56,6 +56,9 @@ class PeerBook:
     def __init__(self) -> None:
         self._peers: dict[bytes, KnownPeer] = {}
 
+    def __contains__(self, endpoint_id: bytes) -> bool:
+        return endpoint_id in self._peers
+
     def add(self, address: PeerAddress, origin: Origin, now_s: float) -> None:
         """Heard of a peer: its addresses join those already known, the newest first; it may be tried again at once."""
         peer = self._peers.get(address.endpoint_id)

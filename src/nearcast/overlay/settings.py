@@ -28,6 +28,7 @@ class MeshSettings:
     knock_s_max: float = 15.0  # while alone for long; guess: what a person waits who has plugged the cable in
     doors: int = 8  # asked at once; guess: with 8 of 9 seeds dead the living one is among the first 16
     entrances: int = 2  # doors gone through at once: one may be a liar's, more are a crowd's load
+    settling_s: float = 120.0  # after getting in, seeds that are not met inside are knocked at each tick; guess
     lost_knock_s: float = 60.0  # between two knocks at lost doors; guess: halves meet again within minutes
 
     far_probe_s: float = 300.0  # between two measurements of somebody far away: a dial costs 48 KB (links.py)

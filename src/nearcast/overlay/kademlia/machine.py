@@ -109,6 +109,13 @@ class Kademlia:
         self._publish_more(now_s)
         return self._effects(now_s)
 
+    def heard_of(self, contact: PeerAddress, now_s: float) -> list[Effect]:
+        """A node was announced: while we know hardly anybody it is asked whether it is there, to be known as well."""
+        core = self._core
+        if len(core.table) < self.settings.siblings_max and core.table.place_for(contact) == "free":
+            core.fill(contact, now_s)
+        return self._effects(now_s)
+
     def knows(self, endpoint_id: bytes) -> bool:
         """Whether this node is in the table."""
         return self._core.table.get(endpoint_id) is not None
