@@ -6,8 +6,8 @@ other at once, as many do who join together, the dial that is not through yet is
 if both were, both send on the one that the smaller endpoint id opened, and the other one ends when it is idle.
 
 What a link costs decides how long it stays. Measured with iroh 1.2 on the loopback, both directions together: a dial
-35 kB and 13 kB more in the seconds after it (the search for the largest packet, which cannot be set), an idle
-connection 49 B/s of keep-alives (nor can that). So a connection that is not needed is worth holding for DIAL_BYTES /
+35 kB and 13 kB more in the seconds after it (the search for the largest packet, which cannot be set), 22 kB in all
+where there is IPv4 alone; an idle connection 49 B/s of keep-alives (nor can that be set). So a connection that is not needed is worth holding for DIAL_BYTES /
 IDLE_BYTES_PER_S, a quarter of an hour, and UNKEPT_MAX of them at most; the ones used longest ago go first.
 
 Bounded: LINKS_MAX links, of these UNKEPT_MAX dialled ones that nobody keeps; dials at a time (dialling.py) and their
