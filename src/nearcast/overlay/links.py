@@ -7,8 +7,9 @@ if both were, both send on the one that the smaller endpoint id opened, and the 
 
 What a link costs decides how long it stays. Measured with iroh 1.2 on the loopback, both directions together: a dial
 35 kB and 13 kB more in the seconds after it (the search for the largest packet, which cannot be set), 22 kB in all
-where there is IPv4 alone; an idle connection 49 B/s of keep-alives (nor can that be set). So a connection that is not needed is worth holding for DIAL_BYTES /
-IDLE_BYTES_PER_S, a quarter of an hour, and UNKEPT_MAX of them at most; the ones used longest ago go first.
+where there is IPv4 alone; an idle connection 49 B/s of keep-alives (nor can that be set). So a connection that is not
+needed is worth holding for DIAL_BYTES / IDLE_BYTES_PER_S, a quarter of an hour, and UNKEPT_MAX of them at most; the
+ones used longest ago go first.
 
 Bounded: LINKS_MAX links, of these UNKEPT_MAX dialled ones that nobody keeps; dials at a time (dialling.py) and their
 rate, since contacts come from strangers who may want us to dial around; a queue per link (link.py), so 32 MiB when all
