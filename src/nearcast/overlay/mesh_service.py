@@ -25,6 +25,7 @@ from nearcast.transport.pool import ConnectionPool
 
 ROUND_TRIPS_S: Final = 10.0  # how often the transport's estimates are passed on; guess: they change slowly
 FAREWELL_S: Final = 0.1  # for goodbyes to leave; guess: what is in the queue is in the network by then
+GRACE_S: Final = 0.2  # guess: two round trips; enough for others to be named who are as near
 SHOWN_MAX: Final = 256  # nodes in a snapshot, the nearest ones
 
 
@@ -103,10 +104,11 @@ class MeshService:
     async def find_providers(self, key: bytes, limit: int, timeout_s: float) -> list[PeerAddress]:
         """Who says that it has the content with this 32-byte key, within `timeout_s`; those who were found first first.
 
-        Never raises for what others do.
+        Once one is found, the lookup has as long again as that took, at least GRACE_S: whoever it would ask after that
+        is slow, or dead. Never raises for what others do.
         """
         found: dict[bytes, PeerAddress] = {}
-        is_over = asyncio.Event()
+        is_over, is_found = asyncio.Event(), asyncio.Event()
         lookup_id: int | None = None
 
         def heard(event: Any) -> None:
@@ -119,15 +121,22 @@ class MeshService:
                     is_over.set()
                 case _:
                     pass
+            if found or is_over.is_set():
+                is_found.set()
             if len(found) >= limit:
                 is_over.set()
 
         self._service.listen(heard)
+        loop = asyncio.get_running_loop()
+        start_s = loop.time()
         try:
             lookup_id, effects = self.mesh.find_providers(key, limit, self._service.now_s)
             self._service.perform(list(effects))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(timeout_s) as limit_s:
+                    await is_found.wait()
+                    grace_s = max(GRACE_S, loop.time() - start_s)
+                    limit_s.reschedule(min(start_s + timeout_s, loop.time() + grace_s))
                     await is_over.wait()
         except NearcastError:  # too many at once: as if nobody were known
             return []
