@@ -238,3 +238,14 @@ def test_a_walk_ends() -> None:
     pump.give(victim, pump.peers[victim].on_message(PeerAddress(b"\x02" * 32), walk, pump.now_s))
     pump.run(5)
     assert pump.sent["Walk"] == before
+
+
+def test_a_small_network_does_not_go_on_telling_what_everybody_knows() -> None:
+    """Too few nodes to half fill a passive view: the quick shuffles of a newcomer end all the same."""
+    pump = Pump(10)
+    ids = pump.grow(12)
+    pump.run(60)
+    before = pump.sent["Shuffle"]
+    pump.run(240)
+    walks = (pump.sent["Shuffle"] - before) / MembershipSettings().walk_hops
+    assert walks / len(ids) < 240 / MembershipSettings().shuffle_period_s * 1.5

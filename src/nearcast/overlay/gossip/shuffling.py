@@ -18,19 +18,23 @@ if TYPE_CHECKING:
 class Shuffling:
     """One peer's part in it, in one topic."""
 
-    __slots__ = ("_membership", "_nonce", "_sent", "_topic")
+    __slots__ = ("_known", "_membership", "_nonce", "_sent", "_topic")
 
     def __init__(self, topic: str, membership: "Membership") -> None:
         self._topic = topic
         self._membership = membership
         self._nonce = b""
         self._sent: tuple[bytes, ...] = ()
+        self._known = -1  # how many the passive view held at the last look
 
     def on_due(self, now_s: float, out: list[Effect]) -> None:
         """Send a sample on a walk; a client asks one of those that it listens to for others instead."""
         membership = self._membership
         settings, rng = membership.settings, membership.rng
-        is_thin = 2 * len(membership.passive) < settings.passive_max and not self._nonce
+        known = len(membership.passive)
+        is_growing = known > self._known  # a network with few nodes never fills the view, and has no more to tell
+        self._known = known
+        is_thin = 2 * known < settings.passive_max and is_growing and not self._nonce
         period_s = settings.shuffle_first_s if is_thin else settings.shuffle_period_s
         out.append(Arm(period_s * (0.5 + rng.random()), ShuffleDue(self._topic)))
         membership.look_for_lost(now_s, out)
