@@ -186,8 +186,10 @@ def die_at(step: int) -> None:
 def main() -> None:
     for line in sys.stdin:
         folder, seed, step = json.loads(line)
+        begun, begin = os.pipe()
         pid = os.fork()
         if pid == 0:
+            os.read(begun, 1)  # its first word comes after its process id
             if step is None:
                 Session(Path(folder), seed).run()
             else:
@@ -195,6 +197,9 @@ def main() -> None:
                 Session(Path(folder), seed).run_once()
             os._exit(0)
         say(pid=pid)
+        os.write(begin, b"\n")
+        os.close(begin)
+        os.close(begun)
         _, status = os.waitpid(pid, 0)
         say(gone=os.waitstatus_to_exitcode(status))
 
