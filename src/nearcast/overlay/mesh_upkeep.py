@@ -173,7 +173,7 @@ class Upkeep:
         """A node said where it is: it may be of our region, and of our cell."""
         parts = self._parts
         contact = announcement.contact
-        if len(parts.kademlia.table) < parts.settings.kademlia.siblings_max and len(self._announced) < ANNOUNCED_MAX:
+        if parts.kademlia.is_sparse and len(self._announced) < ANNOUNCED_MAX:
             self._announced.append(contact)
         if announcement.facts.region != parts.region or parts.is_client or contact.endpoint_id == parts.own.endpoint_id:
             return

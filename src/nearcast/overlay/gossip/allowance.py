@@ -4,24 +4,24 @@
 class Allowance:
     """Holds up to `burst` tokens, gains `per_s` each second, and lends none."""
 
-    __slots__ = ("at_s", "burst", "per_s", "tokens")
+    __slots__ = ("_at_s", "_tokens", "burst", "per_s")
 
     def __init__(self, per_s: float, burst: float, now_s: float) -> None:
         self.per_s = per_s
         self.burst = burst
-        self.tokens = burst  # there were at `at_s`
-        self.at_s = now_s
+        self._tokens = burst
+        self._at_s = now_s
 
     def take(self, cost: float, now_s: float) -> bool:
         """Take `cost` tokens; False, and nothing is taken, when there are fewer."""
-        tokens = self.tokens + (now_s - self.at_s) * self.per_s
-        self.at_s = now_s
+        tokens = self._tokens + (now_s - self._at_s) * self.per_s
+        self._at_s = now_s
         if tokens > self.burst:
             tokens = self.burst
         if tokens < cost:
-            self.tokens = tokens
+            self._tokens = tokens
             return False
-        self.tokens = tokens - cost
+        self._tokens = tokens - cost
         return True
 
 
@@ -47,15 +47,7 @@ class Allowances:
             if len(self._buckets) >= self._peers_max:
                 del self._buckets[next(iter(self._buckets))]
             bucket = self._buckets[peer_id] = Allowance(self._per_s, self._burst, now_s)
-        tokens = bucket.tokens + (now_s - bucket.at_s) * self._per_s  # Allowance.take, once more: on the hot path
-        bucket.at_s = now_s
-        if tokens > self._burst:
-            tokens = self._burst
-        if tokens < cost:
-            bucket.tokens = tokens
-            return False
-        bucket.tokens = tokens - cost
-        return True
+        return bucket.take(cost, now_s)
 
     def __len__(self) -> int:
         return len(self._buckets)

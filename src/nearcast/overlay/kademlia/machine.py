@@ -111,10 +111,14 @@ class Kademlia:
 
     def heard_of(self, contact: PeerAddress, now_s: float) -> list[Effect]:
         """A node was announced: while we know hardly anybody it is asked whether it is there, to be known as well."""
-        core = self._core
-        if len(core.table) < self.settings.siblings_max and core.table.place_for(contact) == "free":
-            core.fill(contact, now_s)
+        if self.is_sparse and self._core.table.place_for(contact) == "free":
+            self._core.fill(contact, now_s)
         return self._effects(now_s)
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether we know hardly anybody."""
+        return len(self._core.table) < self.settings.siblings_max
 
     def knows(self, endpoint_id: bytes) -> bool:
         """Whether this node is in the table."""
