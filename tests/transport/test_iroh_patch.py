@@ -5,6 +5,7 @@ import ctypes
 import gc
 import importlib.util
 import inspect
+import os
 import subprocess
 import sys
 import threading
@@ -135,6 +136,24 @@ def test_the_collector_may_run_while_rust_holds_a_lock() -> None:
     command = [sys.executable, "-m", "tests.transport.collecting", "800"]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def described(**environment: str) -> str:
+    """How a handshake that was given up describes itself, where those are set."""
+    inherited = {name: value for name, value in os.environ.items() if name != "RUST_LIB_BACKTRACE"}
+    command = [sys.executable, "-m", "tests.transport.broken_handshake"]
+    done = subprocess.run(command, capture_output=True, timeout=60, text=True, env=inherited | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_strangers_broken_handshake_costs_no_stack_trace() -> None:
+    assert "backtrace" not in described(RUST_BACKTRACE="1").lower()
+
+
+def test_the_wheel_still_takes_a_stack_trace_of_each_broken_handshake() -> None:
+    text = described(RUST_LIB_BACKTRACE="1").lower()  # which we leave to whoever asks for it
+    assert "backtrace" in text, "its errors carry none any more: drop the fourth repair"
 
 
 class Thing:

@@ -44,6 +44,7 @@ HANDSHAKE_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
 ACCEPT_BACKLOG_MAX = 64  # connections that nobody has accepted yet; more are closed
 # The goodbyes leave in the first millisecond. iroh then waits 3 s if a dial to a dead address was under way (measured).
 CLOSE_TIMEOUT_S = 0.5
+PORT_MAX = 65_535
 ADDRESSES_MAX = 16  # of one peer, dialled at once; guess
 _BUSY = 1  # application close code: this node has too many connections waiting
 
@@ -311,19 +312,26 @@ def _has_ipv6_loopback() -> bool:
 
 
 async def _resolve(addresses: Iterable[str]) -> list[str]:
-    """The `ip:port` of each `host:port`; a name that does not resolve is left out."""
+    """The `ip:port` of each `host:port`; what is none and a name that does not resolve are left out."""
     found: list[str] = []
     for address in addresses:
         host, _, port = address.rpartition(":")
-        host = host.strip("[]")
-        try:
-            resolved = await asyncio.get_running_loop().getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
-        except (OSError, ValueError):
-            continue
-        for family, _, _, _, place in resolved:
-            ip = str(place[0])
-            found.append(f"[{ip}]:{port}" if family == socket.AF_INET6 else f"{ip}:{port}")
+        if port.isascii() and port.isdigit() and int(port) <= PORT_MAX:
+            found += [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in await _addresses_of(host.strip("[]"))]
     return list(dict.fromkeys(found))[:ADDRESSES_MAX]
+
+
+async def _addresses_of(host: str) -> list[str]:
+    """IPv4 and IPv6 addresses. One that is an address itself needs no resolver, and not the thread that it runs in."""
+    try:
+        return [str(ipaddress.ip_address(host))]
+    except ValueError:
+        pass
+    try:
+        resolved = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except (OSError, ValueError):
+        return []
+    return [str(place[0]) for _, _, _, _, place in resolved]
 
 
 def _reason(error: iroh.IrohError) -> str:

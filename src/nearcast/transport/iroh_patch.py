@@ -1,19 +1,22 @@
-"""Three repairs to the iroh wheel's generated Python, applied once at import of nearcast.transport.iroh.
+"""Four repairs to the iroh wheel's generated Python, applied once at import of nearcast.transport.iroh.
 
 1. `_UniffiRustBufferBuilder.write` copies what is sent byte by byte in a Python loop: 7.5 MB/s. We copy the whole
    buffer at once, straight from the caller's bytes, bytearray or memoryview: over 200 MB/s.
 2. `_uniffi_rust_call_async` goes round the event loop, through its wake-up pipe, even for what is ready at once. We go
    on directly: a write of 1,000 bytes takes 86 µs instead of 160. And when the loop has just been closed, its callback
    raises on Rust's thread, which prints a traceback at the end of an otherwise clean program; ours does not.
-
 3. Rust calls back into Python while it holds the lock of a connection. Should Python collect garbage at that moment,
    which it does at any allocation, and should a stream of the same connection be among it, its `__del__` asks Rust for
    that very lock: the thread stands still for ever, and with it the event loop as soon as it touches the connection. We
    let what dies within a callback lie until the event loop goes on.
+4. Where RUST_BACKTRACE is set, as many who write Rust have it, an error that passes through Rust's `anyhow` carries a
+   stack trace with names, for which the library's debug information is unpacked: 106 ms on the event loop's thread for
+   each dial that is given up during its handshake, so that ten packets a second from a stranger stopped a node. Nobody
+   reads those traces. RUST_LIB_BACKTRACE=0 turns them off; a panic still has its own, and whoever sets it keeps it.
 
-The repairs touch private names of a generated file; the wheel's version is pinned, every name is checked before it is
-replaced, and tests/transport/test_iroh_patch.py fails when the wheel no longer needs the first. The third is tried with
-a collector that runs all the time.
+The first three touch private names of a generated file; the wheel's version is pinned, every name is checked before it
+is replaced, and tests/transport/test_iroh_patch.py fails when the wheel no longer needs the first or the fourth. The
+third is tried with a collector that runs all the time.
 
 What is left cannot be mended from Python: in Rust, uniffi moves a `Vec<u8>` across its border one byte at a time
 (`Lift::try_read`, `Lower::lower_into_rust_buffer`), 37 % of a sender's CPU and 31 % of a receiver's by `perf`.
@@ -23,6 +26,7 @@ import asyncio
 import contextlib
 import ctypes
 import inspect
+import os
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
@@ -57,6 +61,7 @@ def is_applied() -> bool:
 
 def apply() -> None:
     """Repair the wheel, if it is the one we know; any other is left as it is (slower, but right)."""
+    os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
     builder = getattr(iroh_ffi, "_UniffiRustBufferBuilder", None)
     if not _state["copying"] and builder is not None and _copies_as_expected(builder):
         builder.write = _write
