@@ -79,6 +79,31 @@ def test_a_failing_seed_is_replayed_with_the_command_it_prints(anna: Person) -> 
     assert not again.json["good"]
 
 
+def test_many_seeds_at_once_are_the_same_runs(anna: Person) -> None:
+    one, two = (anna.run("sim", *QUICK, "--seeds", "3", "--jobs", jobs, "--json") for jobs in "12")
+    assert one.code == two.code == 0, two.stderr
+    assert two.stderr == ""
+    for each in (*one.json["runs"], *two.json["runs"]):
+        assert each["wall_s"] > 0
+    without = [[{**run, "wall_s": 0} for run in done.json["runs"]] for done in (one, two)]
+    assert without[0] == without[1]
+    assert one.json | {"runs": []} == two.json | {"runs": []}
+
+
+def test_another_duration_is_part_of_the_command_that_replays_it(anna: Person) -> None:
+    scenario = anna.home / "hard.toml"
+    scenario.write_text(HARD)
+    done = anna.run("sim", str(scenario), "--seeds", "2", "--duration", "2.5", "--json")
+    assert done.code == 15
+    assert done.json["duration_s"] == 2.5
+    run = done.json["runs"][1]
+    assert run["simulated_s"] == 3.5, "and a second in which to heal"
+    assert run["replay"] == f"nearcast sim {scenario} --seed 2 --nodes 64 --duration 2.5"
+    again = anna.run(*run["replay"].split()[1:], "--shrink", "--json").json
+    assert again["runs"][0]["trace"] == run["trace"]
+    assert again["smallest"]["replay"].endswith(" --duration 2.5")
+
+
 def test_pictures(anna: Person) -> None:
     done = anna.run("sim", *QUICK, "--plot", "pictures", "--json")
     (picture,) = done.json["pictures"]
@@ -101,6 +126,8 @@ def test_the_list(anna: Person) -> None:
         (["epidemic", "--seeds", "2", "--trace", "t"], "--trace writes down one run"),
         (["epidemic", "--nodes", "1000001"], "--nodes is at most 100,000"),
         (["epidemic", "--nodes", "0"], "invalid value for '--nodes'"),
+        (["epidemic", "--duration", "0"], "--duration is 0.001 to 2,678,400 seconds, not 0"),
+        (["epidemic", "--jobs", "0"], "invalid value for '--jobs'"),
         (["bad.toml"], "bad.toml: network: no such key: los"),
     ],
 )

@@ -54,6 +54,11 @@ def test_a_driver_gets_what_the_scenario_says(play: Callable[..., Outcome]) -> N
     assert outcome.simulated_s == 10.0
     assert outcome.replay == "nearcast sim mine --seed 7 --nodes 5"
     assert outcome.notes == ["latencies: constant 100 ms"]
+    seen.clear()
+    longer = play(driver, nodes=5, duration_s=20.25, all_faults=True)
+    assert (seen[2], longer.simulated_s) == (20.25, 20.25)
+    assert longer.replay == "nearcast sim mine --seed 7 --nodes 5 --duration 20.25 --swarm"
+    assert play(driver, nodes=5, duration_s=10).replay == outcome.replay, "the scenario's own is not named"
     with pytest.raises(UsageError, match="mine: settings: often: 0 is out of bounds"):
         play(driver, "[settings]\noften = 0\n")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nearcast.errors import UsageError
-from nearcast.sim.runner import driver_of
-from nearcast.sim.scenario import SCENARIOS, Check, load_scenario, packaged_scenarios, parse_scenario
+from nearcast.sim.runner import driver_of, for_seconds
+from nearcast.sim.scenario import SCENARIOS, Check, lasting, load_scenario, packaged_scenarios, parse_scenario
 from nearcast.sim.swarm import DEFAULT_RANGES, drawn, draws
 
 GOOD = """
@@ -148,6 +148,34 @@ def test_a_driver_is_a_file_of_ours(driver: str) -> None:
     scenario = parse_scenario(GOOD.replace('"epidemic"', f'"{driver}"'), "test", "test.toml")
     with pytest.raises(UsageError, match="no driver"):
         driver_of(scenario)
+
+
+def test_a_scenario_can_last_longer_or_shorter() -> None:
+    scenario = parse_scenario(GOOD, "test", "test.toml")
+    assert lasting(scenario, 90.5) == parse_scenario(GOOD.replace("= 5", "= 90.5"), "test", "test.toml")
+    for wrong_s in (0.0, -1.0, float("nan"), float("inf"), 1e9):
+        with pytest.raises(UsageError, match=r"--duration is 0\.001 to 2,678,400 seconds"):
+            lasting(scenario, wrong_s)
+    with pytest.raises(UsageError, match="coordinates takes as long as its rounds do"):
+        for_seconds(load_scenario("coordinates"), 100.0)
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ("[[mass_failure]]\nat_s = 3", "mass failure"),
+        ("[[flash_crowd]]\nat_s = 3", "flash crowd"),
+        ("[[partition]]\nat_s = 3\nfor_s = 1", "partition"),
+        ("[churn]\nfrom_s = 3\nreplaced_per_hour = 1", "churn"),
+    ],
+)
+def test_what_a_scenario_has_in_store_is_not_cut_off(more: str, what: str) -> None:
+    scenario = parse_scenario(GOOD + more, "test", "test.toml")
+    assert lasting(scenario, 3.1).duration_s == 3.1
+    with pytest.raises(UsageError, match=f"--duration 3 ends before the {what} at 3 s of test"):
+        lasting(scenario, 3.0)
+    late = parse_scenario(GOOD + more.replace("= 3", "= 6"), "test", "test.toml")
+    assert lasting(late, 2.0).duration_s == 2.0, "it was not part of the run before, either"
 
 
 def test_swarm_draws_within_the_ranges_from_the_seed_alone() -> None:

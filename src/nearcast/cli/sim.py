@@ -1,9 +1,10 @@
 """`nearcast sim`: run a scenario in the simulator, judge it, and say how to see the same again."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,14 +13,22 @@ from nearcast.cli.options import Call, command
 if TYPE_CHECKING:
     from nearcast.sim.runner import Outcome
     from nearcast.sim.scenario import Scenario
+    from nearcast.sim.seeds import Series
 
 SEEDS_MAX = 10_000
-Progressing = Callable[[float, int], None]
+JOBS_MAX = 1_024  # guess: no machine of today has more CPUs
 
 Name = Annotated[str | None, typer.Argument(metavar="SCENARIO", help="A name of --list, or a file that ends in .toml.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Whence all chance comes.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, max=SEEDS_MAX, metavar="N", help="Run N seeds, from --seed on.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", min=1, max=JOBS_MAX, metavar="N", help="Seeds at once, each a process; else one per CPU."),
+]
 Nodes = Annotated[int | None, typer.Option("--nodes", min=1, metavar="N", help="Peers; else what the scenario says.")]
+Duration = Annotated[
+    float | None, typer.Option("--duration", metavar="S", help="Simulated seconds; else what the scenario says.")
+]
 Swarm = Annotated[bool, typer.Option("--swarm", help="Draw faults of every kind from the seed; judge liveness alone.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="DIR", help="Write pictures there (SVG).")]
 TraceFile = Annotated[Path | None, typer.Option("--trace", metavar="FILE", help="Write every step there (JSON lines).")]
@@ -34,7 +43,9 @@ def register(app: typer.Typer) -> None:
         scenario: Name = None,
         seed: Seed = 1,
         seeds: Seeds = 1,
+        jobs: Jobs = None,
         nodes: Nodes = None,
+        duration: Duration = None,
         swarm: Swarm = False,
         plot: Plot = None,
         trace: TraceFile = None,
@@ -47,7 +58,9 @@ def register(app: typer.Typer) -> None:
         """
         from nearcast.cli.sim_views import show_outcomes, show_scenarios
         from nearcast.errors import UsageError
+        from nearcast.sim.runner import for_seconds
         from nearcast.sim.scenario import NODES_MAX, load_scenario, packaged_scenarios
+        from nearcast.sim.seeds import Series
 
         if show_list or scenario is None:
             show_scenarios(call.output, packaged_scenarios())
@@ -57,46 +70,44 @@ def register(app: typer.Typer) -> None:
         if nodes is not None and nodes > NODES_MAX:
             raise UsageError(f"--nodes is at most {NODES_MAX:,}")
         loaded = load_scenario(scenario)
-        outcomes = []
-        with _trace_file(trace) as file:
-            for each in range(seed, seed + seeds):
-                label = f"{loaded.name}, seed {each}"
-                with _bar(call, label, loaded.duration_s) as on_progress:
-                    outcomes.append(_run(loaded, each, nodes, swarm, scenario, file, on_progress))
-        smaller = _shrunk(call, loaded, outcomes, swarm, scenario) if shrink else None
+        series = Series(loaded, nodes, duration, swarm, scenario)
+        if duration is not None:
+            loaded = for_seconds(loaded, duration)
+        outcomes = _outcomes(call, series, range(seed, seed + seeds), jobs, trace, loaded.duration_s)
+        smaller = _shrunk(call, series, outcomes, loaded.duration_s) if shrink else None
         pictures = _draw(outcomes, plot, loaded)
         show_outcomes(call.output, loaded, outcomes, pictures, smaller, judges=not swarm)
 
 
-def _run(
-    scenario: "Scenario",
-    seed: int,
-    nodes: int | None,
-    swarm: bool,
-    source: str,
-    trace_file: object = None,
-    on_progress: Progressing | None = None,
-) -> "Outcome":
-    from nearcast.sim.runner import run_seed
+def _outcomes(
+    call: Call, series: "Series", seeds: range, jobs: int | None, trace: Path | None, duration_s: float
+) -> "list[Outcome]":
+    """One after the other with a bar each, or several at once with one bar for all."""
+    from nearcast.cli.sim_bars import seeds_bar, simulated_bar
+    from nearcast.sim.seeds import jobs_by_default, run_at_once
 
-    return run_seed(
-        scenario,
-        seed,
-        nodes,
-        all_faults=swarm,
-        source=source,
-        trace_file=trace_file,  # type: ignore[arg-type]  # a text file, or None
-        on_progress=on_progress,
-    )
+    name = series.scenario.name
+    jobs = min(jobs or jobs_by_default(), len(seeds))
+    if jobs > 1:
+        with seeds_bar(call.output, f"{name}, {jobs} at once", len(seeds)) as on_done:
+            return run_at_once(series, seeds, jobs, on_done)
+    outcomes = []
+    with _trace_file(trace) as file:
+        for seed in seeds:
+            with simulated_bar(call.output, f"{name}, seed {seed}", duration_s) as on_progress:
+                outcomes.append(series.run(seed, file, on_progress))
+    return outcomes
 
 
-def _shrunk(call: Call, scenario: "Scenario", outcomes: "list[Outcome]", swarm: bool, source: str) -> "Outcome | None":
+def _shrunk(call: Call, series: "Series", outcomes: "list[Outcome]", duration_s: float) -> "Outcome | None":
     """Half as many peers, as long as that fails, too: the smallest failing run, of the first seed that failed."""
+    from nearcast.cli.sim_bars import simulated_bar
+
     smallest = failed = next((each for each in outcomes if not each.is_good), None)
     while smallest is not None and smallest.nodes > 1:
         nodes = smallest.nodes // 2
-        with _bar(call, f"{scenario.name}, {nodes} peers", scenario.duration_s) as on_progress:
-            outcome = _run(scenario, smallest.seed, nodes, swarm, source, on_progress=on_progress)
+        with simulated_bar(call.output, f"{series.scenario.name}, {nodes} peers", duration_s) as on_progress:
+            outcome = replace(series, nodes=nodes).run(smallest.seed, on_progress=on_progress)
         if outcome.is_good:
             break
         smallest = outcome
@@ -112,28 +123,9 @@ def _draw(outcomes: "list[Outcome]", folder: Path | None, scenario: "Scenario") 
 
 
 @contextlib.contextmanager
-def _trace_file(path: Path | None) -> Iterator[object]:
+def _trace_file(path: Path | None) -> Iterator[IO[str] | None]:
     if path is None:
         yield None
         return
     with path.open("w", encoding="utf-8") as file:
         yield file
-
-
-@contextlib.contextmanager
-def _bar(call: Call, label: str, duration_s: float) -> Iterator[Progressing | None]:
-    """Simulated seconds on a terminal; nothing elsewhere."""
-    if not call.output.shows_bars:
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("  {task.description}"), BarColumn(22), TextColumn("{task.fields[amount]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=call.output.console(), transient=True) as progress:
-        task = progress.add_task(label, total=duration_s, amount="")
-
-        def show(simulated_s: float, events: int) -> None:
-            amount = f"{simulated_s:,.0f} of {duration_s:,.0f} s simulated, {events:,} events"
-            progress.update(task, completed=simulated_s, amount=amount)
-
-        yield show

@@ -80,7 +80,8 @@ def _json(scenario: Scenario, outcomes: Sequence[Outcome], rows: list[dict[str, 
         for each in outcomes
     ]
     good = all(each.is_good for each in outcomes)
-    return {"scenario": scenario.name, "nodes": outcomes[0].nodes, "good": good, "figures": figures, "runs": runs}
+    of_all = {"scenario": scenario.name, "nodes": outcomes[0].nodes, "duration_s": scenario.duration_s}
+    return of_all | {"good": good, "figures": figures, "runs": runs}
 
 
 def _lines(

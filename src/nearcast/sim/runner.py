@@ -1,6 +1,7 @@
 """Runs a scenario with one seed and judges it: its driver, the checks, the one line that runs it again.
 
-A driver is `nearcast.sim.figures.<driver>` with `run(run: Run) -> None`.
+A driver is `nearcast.sim.figures.<driver>` with `run(run: Run) -> None`. One that does not heed `run.duration_s` says
+so with `HAS_DURATION = False`.
 """
 
 import math
@@ -10,13 +11,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import ModuleType
 from typing import IO, Any
 
 from nearcast.errors import NearcastError, UsageError
 from nearcast.sim import swarm
 from nearcast.sim.report import Curve, Figure, Report, broken
 from nearcast.sim.run import Run
-from nearcast.sim.scenario import Check, Scenario
+from nearcast.sim.scenario import Check, Scenario, lasting
 
 _DRIVER = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -55,6 +57,7 @@ def run_seed(
     seed: int,
     nodes: int | None = None,
     *,
+    duration_s: float | None = None,
     all_faults: bool = False,
     source: str | None = None,
     trace_file: IO[str] | None = None,
@@ -62,10 +65,14 @@ def run_seed(
 ) -> Outcome:
     """One run. Errors of simulated code become failures of the outcome; a mistake in the scenario is a UsageError.
 
-    `source`: how the scenario was named, for the line that replays it.
+    `duration_s`: simulated seconds, in place of the scenario's. `source`: how the scenario was named, for the line that
+    replays it.
     """
     function = driver_of(scenario)
     nodes = nodes or scenario.nodes
+    replay_s = None if duration_s == scenario.duration_s else duration_s
+    if duration_s is not None:
+        scenario = for_seconds(scenario, duration_s)
     of_seed = swarm.drawn(scenario, seed, all_faults=all_faults)
     report = Report()
     run = Run(of_seed, seed, nodes, report=report, trace_file=trace_file, on_progress=on_progress)
@@ -94,30 +101,46 @@ def run_seed(
         events=report.events or sum(each.trace.steps for each in run.simulations),
         simulated_s=report.simulated_s or sum(each.now_s for each in run.simulations),
         wall_s=wall_s,
-        replay=replay_command(source or scenario.name, seed, nodes, all_faults=all_faults),
+        replay=replay_command(source or scenario.name, seed, nodes, replay_s, all_faults=all_faults),
         drawn=swarm.draws(scenario, of_seed),
     )
 
 
 def driver_of(scenario: Scenario) -> Callable[[Run], None]:
     """Raises UsageError when there is none of that name."""
+    function: Callable[[Run], None] = _module_of(scenario).run
+    return function
+
+
+def for_seconds(scenario: Scenario, duration_s: float) -> Scenario:
+    """The scenario with that duration. Raises UsageError where that makes no sense."""
+    if not getattr(_module_of(scenario), "HAS_DURATION", True):
+        raise UsageError(
+            f"--duration: {scenario.name} takes as long as its rounds do", fix="its [settings] say how many there are"
+        )
+    return lasting(scenario, duration_s)
+
+
+def _module_of(scenario: Scenario) -> ModuleType:
     name = scenario.driver
     module = f"nearcast.sim.figures.{name}"
     unknown = UsageError(f"{scenario.name}: no driver {name!r}", fix="drivers are the files of nearcast/sim/figures")
     if not _DRIVER.fullmatch(name):
         raise unknown
     try:
-        function: Callable[[Run], None] = import_module(module).run
+        return import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
         raise unknown from None
-    return function
 
 
-def replay_command(source: str, seed: int, nodes: int, *, all_faults: bool = False) -> str:
-    """What to type to see the same again."""
-    return f"nearcast sim {source} --seed {seed} --nodes {nodes}" + (" --swarm" if all_faults else "")
+def replay_command(
+    source: str, seed: int, nodes: int, duration_s: float | None = None, *, all_faults: bool = False
+) -> str:
+    """What to type to see the same again. `duration_s`: None where the scenario's own was used."""
+    lasts = "" if duration_s is None else f" --duration {repr(float(duration_s)).removesuffix('.0')}"  # to the last bit
+    return f"nearcast sim {source} --seed {seed} --nodes {nodes}{lasts}" + (" --swarm" if all_faults else "")
 
 
 def summary(outcomes: Sequence[Outcome], scenario: Scenario, *, judges: bool = True) -> list[dict[str, Any]]:

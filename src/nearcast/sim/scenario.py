@@ -5,7 +5,7 @@ each key with an example.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from nearcast.sim.tables import bounded, one_of, read_table
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 NODES_MAX = 100_000  # guess: 30 GB at 300 KB a peer
+DURATION_S_MIN, DURATION_S_MAX = 0.001, 31 * 86_400.0  # guess: a month of ten peers takes hours
 LATENCIES = ("planetlab", "generated", "constant")
 LIFETIMES = ("exponential", "weibull", "pareto")
 BEHAVIOURS = ("drop", "delay", "replay", "garble", "lie")
@@ -139,7 +140,7 @@ class Scenario:
     driver: str
     name: str = ""
     nodes: int = bounded(1000, least=1, most=NODES_MAX)
-    duration_s: float = bounded(600.0, least=0.001)
+    duration_s: float = bounded(600.0, least=DURATION_S_MIN)
     network: NetworkTable = NetworkTable()
     nat: NatTable = NatTable()
     clocks: ClocksTable = ClocksTable()
@@ -186,6 +187,31 @@ def load_scenario(name: str) -> Scenario:
         raise UsageError(f"no scenario {name}", fix=fix) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{name}: cannot be read: {error}") from error
+
+
+def lasting(scenario: Scenario, duration_s: float) -> Scenario:
+    """The same for so many simulated seconds. Raises UsageError when a part of it would silently be left out."""
+    if not DURATION_S_MIN <= duration_s <= DURATION_S_MAX:  # NaN is not, either
+        raise UsageError(f"--duration is {DURATION_S_MIN:g} to {DURATION_S_MAX:,.0f} seconds, not {duration_s:g}")
+    for what, at_s in _moments(scenario):
+        if duration_s <= at_s < scenario.duration_s:
+            raise UsageError(
+                f"--duration {duration_s:g} ends before the {what} at {at_s:g} s of {scenario.name}",
+                fix=f"--duration takes more than {at_s:g}, or change the scenario's file",
+            )
+    return replace(scenario, duration_s=duration_s)
+
+
+def _moments(scenario: Scenario) -> Iterator[tuple[str, float]]:
+    """When something of the scenario's own begins."""
+    if scenario.churn.replaced_per_hour:
+        yield "churn", scenario.churn.from_s
+    for crowd in scenario.flash_crowd:
+        yield "flash crowd", crowd.at_s
+    for failure in scenario.mass_failure:
+        yield "mass failure", failure.at_s
+    for cut in scenario.partition:
+        yield "partition", cut.at_s
 
 
 def packaged_scenarios() -> list[Scenario]:

@@ -16,6 +16,7 @@ from nearcast.sim.figures.coordinate_lies import LIES
 from nearcast.sim.run import Run, make_latency
 from nearcast.sim.tables import bounded, one_of
 
+HAS_DURATION = False  # rounds of samples, each host once
 HONEST = "none"
 
 
