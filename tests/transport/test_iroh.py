@@ -194,26 +194,3 @@ def test_the_end_of_a_program_is_quiet(how: str) -> None:
     )
     noise = [line for line in done.stderr.splitlines() if "took" not in line]  # debug mode reports slow steps
     assert (done.returncode, done.stdout, noise) == (0, "ended\n", [])
-
-
-@pytest.mark.parametrize(
-    ("address", "places"),
-    [
-        ("127.0.0.1:4711", ["127.0.0.1:4711"]),
-        ("[2001:db8:0:0::7]:1", ["[2001:db8::7]:1"]),
-        ("[::1]:65535", ["[::1]:65535"]),
-    ],
-)
-def test_an_address_that_is_a_number_asks_no_resolver(
-    address: str, places: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def resolve() -> list[str]:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", None)
-        return await transport._resolve([address, address])
-
-    assert asyncio.run(resolve()) == places
-
-
-@pytest.mark.parametrize("address", ["", ":", "127.0.0.1", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:65536", "[::1%]:1"])
-def test_what_leads_nowhere_is_left_out(address: str) -> None:
-    assert asyncio.run(transport._resolve([address])) == []

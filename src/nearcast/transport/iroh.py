@@ -19,7 +19,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import iroh
 
@@ -27,6 +27,7 @@ from nearcast.errors import AddressInUseError, NearcastError, RemoteError, Unava
 from nearcast.keys import Identity
 from nearcast.transport import iroh_patch
 from nearcast.transport.base import ALPN, STREAMS_PER_CONNECTION_MAX, Connection, PeerAddress, Stream
+from nearcast.transport.resolving import resolve
 
 iroh_patch.apply()
 
@@ -44,8 +45,6 @@ HANDSHAKE_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
 ACCEPT_BACKLOG_MAX = 64  # connections that nobody has accepted yet; more are closed
 # The goodbyes leave in the first millisecond. iroh then waits 3 s if a dial to a dead address was under way (measured).
 CLOSE_TIMEOUT_S = 0.5
-PORT_MAX = 65_535
-ADDRESSES_MAX = 16  # of one peer, dialled at once; guess
 _BUSY = 1  # application close code: this node has too many connections waiting
 
 
@@ -70,7 +69,7 @@ class IrohEndpoint:
         Raises AddressInUseError when the port is taken, UsageError when this machine has no such address or the
         relay's URL is none.
         """
-        addresses = await _resolve([listen])
+        addresses = await resolve([listen])
         if not addresses:
             raise UsageError(f"cannot listen on {listen}: no such address")
         try:
@@ -97,7 +96,7 @@ class IrohEndpoint:
             raise UnavailableError("this endpoint is closed")
         try:
             async with asyncio.timeout(timeout_s):
-                places = await _resolve(address.addresses[:ADDRESSES_MAX])
+                places = await resolve(address.addresses)
                 target = iroh.EndpointAddr(iroh.EndpointId.from_bytes(address.endpoint_id), address.relay_url, places)
                 return IrohConnection(await self._endpoint.connect(target, ALPN))
         except TimeoutError:
@@ -309,29 +308,6 @@ def _has_ipv6_loopback() -> bool:
     except OSError:
         return False
     return True
-
-
-async def _resolve(addresses: Iterable[str]) -> list[str]:
-    """The `ip:port` of each `host:port`; what is none and a name that does not resolve are left out."""
-    found: list[str] = []
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        if port.isascii() and port.isdigit() and int(port) <= PORT_MAX:
-            found += [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in await _addresses_of(host.strip("[]"))]
-    return list(dict.fromkeys(found))[:ADDRESSES_MAX]
-
-
-async def _addresses_of(host: str) -> list[str]:
-    """IPv4 and IPv6 addresses. One that is an address itself needs no resolver, and not the thread that it runs in."""
-    try:
-        return [str(ipaddress.ip_address(host))]
-    except ValueError:
-        pass
-    try:
-        resolved = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    except (OSError, ValueError):
-        return []
-    return [str(place[0]) for _, _, _, _, place in resolved]
 
 
 def _reason(error: iroh.IrohError) -> str:
