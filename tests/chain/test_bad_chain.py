@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.chain.devchains import signed
 from tests.chain.endpoint import Endpoint, Honest, run
+from tests.depth import by_day
 
 from nearcast.chain import rpc_wire
 from nearcast.chain.abi import contract
@@ -246,7 +247,7 @@ def test_a_blacklist_that_leaves_something_out() -> None:
     run(test)
 
 
-@settings(max_examples=200)
+@by_day(200)
 @given(json_values, st.sampled_from(["hash", "number", "logs", "status", "topics", "timestamp", "baseFeePerGas"]))
 def test_no_field_makes_a_parser_crash(value: Any, name: str) -> None:
     for parse in (parse_block, parse_log, parse_receipt, parse_place):

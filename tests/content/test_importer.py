@@ -8,9 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.content.conftest import Keystream, open_store
+from tests.depth import by_day
 
 from nearcast.clock import SystemClock
 from nearcast.content import batches as batches_module
@@ -39,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@settings(max_examples=20)
+@by_day(20)
 @given(boundary=st.sampled_from(BOUNDARIES), by=st.integers(-2, 2), in_place=st.booleans())
 def test_any_size_around_a_boundary_comes_back(boundary: int, by: int, in_place: bool) -> None:
     data = Keystream("sizes").read(max(0, boundary + by))

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contracts.effort import NIGHTLY_TIMEOUT_S, is_nightly
+from tests.contracts.effort import NIGHTLY_TIMEOUT_S
 from tests.contracts.world import World, shared
+from tests.depth import is_nightly
 
 
 @pytest.fixture

@@ -1,19 +1,14 @@
 """How hard the machines try: short runs in `make test`, long ones at night."""
 
-import os
 from typing import Final
 
 from hypothesis import HealthCheck, Phase, settings
+from tests.depth import is_nightly
 
 STEPS_NIGHTLY: Final = 50
 NIGHTLY_TIMEOUT_S: Final = 2 * 3_600  # for one test: 2,000 examples of 50 steps of 25 ms take 42 minutes
 STEPS: Final = 20
 EXAMPLES: Final = 20  # all of tests/contracts in less than three minutes on two cores
-
-
-def is_nightly() -> bool:
-    """Whether HYPOTHESIS_PROFILE asks for the long runs."""
-    return os.environ.get("HYPOTHESIS_PROFILE", "quick") == "nightly"
 
 
 def machine_settings(examples: int = EXAMPLES, steps: int = STEPS) -> settings:

@@ -3,12 +3,13 @@
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.contracts.codec import Reverted
 from tests.contracts.registrations import join
 from tests.contracts.stake_model import fifth_root
 from tests.contracts.world import DOLLAR, World, shared
+from tests.depth import by_day
 
 from nearcast.chain import bond
 
@@ -58,7 +59,7 @@ def test_capacity_has_bounds(world: World, mbps: int) -> None:
 @example(mbps=32, factor=250_000, exponent_fifths=6)  # 32^(6/5) = 64: exact
 @example(mbps=31, factor=250_000, exponent_fifths=6)
 @example(mbps=1, factor=FACTOR_MIN, exponent_fifths=EXPONENT_MIN)
-@settings(max_examples=150)
+@by_day(150)
 def test_the_fifth_root_is_exact(mbps: int, factor: int, exponent_fifths: int) -> None:
     with shared().fork() as world:
         set_curve(world, factor, exponent_fifths)

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contracts.codec import Reverted, codec_of
-from tests.contracts.effort import is_nightly
 from tests.contracts.governance_stage import Proposal, act, electorate
 from tests.contracts.world import DAY_S, Contract, World, shared
+from tests.depth import is_nightly
 
 from nearcast.chain.artifacts import artifact_names
 

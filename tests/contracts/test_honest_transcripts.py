@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.contracts.codec import Reverted
 from tests.contracts.court_stage import COPYRIGHT, SEVERE, Courtroom, courtroom
-from tests.contracts.effort import is_nightly
 from tests.contracts.honest_node import CLIENTS, REGIONS, ROOTS, SCOPES, HonestNode
 from tests.contracts.world import DAY_S, World, shared
+from tests.depth import is_nightly
 
 from nearcast.chain.evidence import EVERYWHERE, BlacklistedOffer
 from nearcast.chain.offers import Offer, offer_signer

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
-from tests.contracts.effort import hunt_settings, is_nightly
+from tests.contracts.effort import hunt_settings
 from tests.contracts.settlement_stage import Stage
 from tests.contracts.test_machine_court import CourtMachine
 from tests.contracts.test_machine_settlement import SettlementMachine
 from tests.contracts.variants import COURT, SETTLEMENT, Variant, compile_variants
 from tests.contracts.world import World
+from tests.depth import is_nightly
 
 from nearcast.chain.artifacts import Artifact, artifact
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.contracts.codec import Reverted
 from tests.contracts.court_stage import CLIENT, COPYRIGHT, ROOT, SEVERE, courtroom
-from tests.contracts.effort import is_nightly
 from tests.contracts.registrations import join, node_of, send, sign
 from tests.contracts.stake_model import StakeModel
 from tests.contracts.world import DAY_S, DOLLAR, shared
+from tests.depth import is_nightly
 
 from nearcast.chain.evidence import EVERYWHERE
 

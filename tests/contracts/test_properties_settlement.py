@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from tests.contracts.accounts import high_s
 from tests.contracts.channels import Channel, Domain
 from tests.contracts.codec import Reverted, codec_of
-from tests.contracts.effort import is_nightly
 from tests.contracts.world import ZERO, World, shared
+from tests.depth import is_nightly
 
 from nearcast.chain.artifacts import artifact_names
 

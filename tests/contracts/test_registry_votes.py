@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.contracts.codec import Reverted
-from tests.contracts.effort import is_nightly
 from tests.contracts.registrations import Node, allow, join, node_of
 from tests.contracts.stake_model import Refused, StakeModel
 from tests.contracts.world import DAY_S, DOLLAR, World, shared
+from tests.depth import is_nightly
 
 RAMP_S = 180 * DAY_S
 OPERATORS = (1, 2, 3)

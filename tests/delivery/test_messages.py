@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 
 from nearcast.chain.offers import Offer as ContentOffer
 from nearcast.content.cid import dag_pb_cid, raw_cid
@@ -187,7 +188,7 @@ NAMES = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@by_day(200)
 @given(value=st.dictionaries(st.sampled_from(NAMES), JSON_LIKE) | JSON_LIKE)
 def test_anything_is_understood_or_a_remote_error(value: Any) -> None:
     lines = []
@@ -199,7 +200,7 @@ def test_anything_is_understood_or_a_remote_error(value: Any) -> None:
     assert "\n" not in "".join(lines)
 
 
-@settings(max_examples=100, deadline=None)
+@by_day(100)
 @given(name=st.sampled_from(sorted(request_fields(FETCH))), value=JSON_LIKE)
 def test_a_request_with_one_field_replaced_is_understood_or_a_remote_error(name: str, value: Any) -> None:
     try:

@@ -1,7 +1,8 @@
 """The plan: no leaf lost, none asked twice outside the endgame, lowest first, and it ends with one honest source."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 
 from nearcast.delivery.plan import LACKING_IN_A_ROW_MAX, RUN_LEAVES_MAX, Plan, Run
 from nearcast.delivery.select import LATE_UNMEASURED_S, SPAN_BYTES_MAX, SPAN_BYTES_MIN
@@ -219,7 +220,7 @@ class Simulation:
             self.verified.append(leaf)
 
 
-@settings(max_examples=60, deadline=None)
+@by_day(60)
 @given(
     leaves=st.integers(0, 120),
     others=st.lists(st.sampled_from(["honest", "dies", "silent", "partial"]), max_size=4),

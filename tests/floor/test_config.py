@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 
 from nearcast.config import Config, default_data_dir, known_keys, load_config, parse_host_port, parse_size_bytes
 from nearcast.errors import UsageError
@@ -110,14 +111,14 @@ def test_sizes(text: Any, size_bytes: int) -> None:
     assert parse_size_bytes(text) == size_bytes
 
 
-@settings(max_examples=150, deadline=None)
+@by_day(150)
 @given(st.sampled_from(known_keys()), st.text(max_size=30) | st.text("0123456789", min_size=300, max_size=400))
 def test_any_text_for_any_key_is_a_value_or_a_usage_error(key: str, text: str) -> None:
     with contextlib.suppress(UsageError):
         load_config(data_dir=Path("/nonexistent"), file=None, environment={}, flags={key: text})
 
 
-@settings(max_examples=100, deadline=None)
+@by_day(100)
 @given(st.text(max_size=30))
 def test_an_accepted_address_has_a_host_and_a_port(text: str) -> None:
     try:

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 
 from nearcast.errors import StoreError, UsageError
 from nearcast.keys import Identity, identity_from_secret, load_or_create_identity, new_identity, verify
@@ -41,7 +42,7 @@ def test_a_key_of_the_wrong_size(size_bytes: int) -> None:
         identity_from_secret(bytes(size_bytes))
 
 
-@settings(max_examples=100, deadline=None)
+@by_day(100)
 @given(st.binary(max_size=40), st.binary(max_size=10), st.binary(max_size=70))
 def test_a_malformed_key_or_signature_is_simply_false(key: bytes, message: bytes, signature: bytes) -> None:
     assert verify(key, message, signature) is False

@@ -5,8 +5,9 @@ from typing import Any
 
 import libipld
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 
 from nearcast.errors import LimitError, NearcastError, RemoteError
 from nearcast.wire import (
@@ -62,7 +63,7 @@ def read_all(data: bytes, step: int = 1 << 30) -> list[tuple[bool, bytes]]:
     return asyncio.run(all_frames(Source(data, step)))
 
 
-@settings(max_examples=150, deadline=None)
+@by_day(150)
 @given(st.binary(max_size=300), st.integers(1, 40))
 def test_arbitrary_bytes_end_in_frames_or_in_our_errors(data: bytes, step: int) -> None:
     source = Source(data, step)
@@ -81,7 +82,7 @@ def test_arbitrary_bytes_end_in_frames_or_in_our_errors(data: bytes, step: int) 
     assert source.asked_bytes_max <= BLOCK_BYTES_MAX
 
 
-@settings(max_examples=100, deadline=None)
+@by_day(100)
 @given(st.lists(st.tuples(st.booleans(), VALUES, st.binary(max_size=400)), max_size=8), st.integers(1, 500))
 def test_what_is_sent_is_what_arrives(frames: list[tuple[bool, Any, bytes]], step: int) -> None:
     sent = b"".join(
@@ -161,7 +162,7 @@ def test_cbor_that_is_not_strict_is_refused(payload: bytes) -> None:
         decode_message(payload)
 
 
-@settings(max_examples=150, deadline=None)
+@by_day(150)
 @given(VALUES)
 def test_messages_have_one_encoding(value: Any) -> None:
     payload = encode_message(value)[4:]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 
 from nearcast.keys import new_identity
 from nearcast.overlay.mdns import (
@@ -158,7 +159,7 @@ def test_what_is_believed() -> None:
         assert announced_peer(properties, port, addresses) is None
 
 
-@settings(max_examples=100, deadline=None)
+@by_day(100)
 @given(
     st.dictionaries(st.sampled_from([b"id", b"x"]), st.none() | st.binary(max_size=100)),
     st.none() | st.integers(-1, 70_000),

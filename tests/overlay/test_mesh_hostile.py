@@ -4,8 +4,9 @@ import random
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 from tests.overlay.overlay_messages import ID, MESSAGES, OTHER
 
 from nearcast.keys import identity_from_secret, verify
@@ -84,7 +85,7 @@ class Owner:
         self.now_s = end_s
 
 
-@settings(max_examples=30)
+@by_day(30)
 @given(ACTS, st.integers(0, 1 << 16))
 def test_strangers_may_say_anything(acts: list[tuple[int, codec.Message, int, float]], seed: int) -> None:
     mesh = node(seed)

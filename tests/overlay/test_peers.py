@@ -1,8 +1,9 @@
 """The book of known peers: its order, its bounds and its back-off, and peers as text."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 
 from nearcast.errors import UsageError
 from nearcast.overlay.peers import (
@@ -124,7 +125,7 @@ def test_a_mistyped_peer_is_refused(text: str) -> None:
         parse_peer(text)
 
 
-@settings(max_examples=200, deadline=None)
+@by_day(200)
 @given(st.text(max_size=200) | st.text(max_size=30).map(lambda rest: f"{'ab' * 32}@{rest}"))
 def test_any_text_is_a_peer_or_a_usage_error(text: str) -> None:
     try:

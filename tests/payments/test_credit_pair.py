@@ -4,9 +4,9 @@ whatever order, nobody is out of more than was agreed, and the two can always go
 
 from dataclasses import dataclass
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.depth import by_day
 
 from nearcast.payments.credit import (
     FORGIVEN_BYTES,
@@ -200,4 +200,4 @@ class Pair(RuleBasedStateMachine):
 
 
 TestPair = Pair.TestCase
-TestPair.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestPair.settings = by_day(80, stateful_step_count=40)

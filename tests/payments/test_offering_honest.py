@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import example, given, settings
-from tests.contracts.effort import is_nightly
 from tests.contracts.honest_node import HonestNode
 from tests.contracts.test_honest_transcripts import (
     ACTS,
@@ -27,6 +26,7 @@ from tests.contracts.test_honest_transcripts import (
     play,
 )
 from tests.contracts.world import World, shared
+from tests.depth import is_nightly
 
 from nearcast.chain.bindings.blacklist import Blacklist
 from nearcast.chain.devchain.node import DevChain

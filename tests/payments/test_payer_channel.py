@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 from tests.payments.counts import held_count
 from tests.payments.payees import BUDGET, COURT_DOMAIN, DOMAIN, HOT, PRICE, WALLET, Payee, Payers, offer_of
 
@@ -124,7 +125,7 @@ async def _play(bench: Bench, steps: list[tuple[int, str, int]]) -> None:
             ends.create_task(paying.settle_up())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@by_day(40)
 @given(STEPS)
 def test_vouchers_rise_and_promise_the_floor_of_the_exact_sum(steps: list[tuple[int, str, int]]) -> None:
     async def whole(folder: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 from tests.payments.shop import Payer, Shop, open_shop
 
 from nearcast.content.cid import Cid, raw_cid
@@ -41,7 +42,7 @@ class Truth:
     delivered_bytes: dict[Cid, int] = field(default_factory=dict)
 
 
-@settings(max_examples=30)  # each opens a ledger and syncs it several times
+@by_day(30)  # each opens a ledger and syncs it several times
 @given(ACTS)
 def test_paid_parts_are_the_vouchers_and_no_object_is_paid_more_than_was_delivered(acts: list[tuple[Any, ...]]) -> None:
     truths = [Truth(Payer(number)) for number in range(PAYERS)]

@@ -3,10 +3,10 @@
 import tempfile
 from pathlib import Path
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.content.store.suite import Shelf, dag_of, linking_block, raw_block
+from tests.depth import by_day
 
 from nearcast.content.blocks import MissingBlockError
 from nearcast.content.cid import Cid
@@ -165,5 +165,5 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.store.usage().objects == len(self.here)
 
 
-StoreMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+StoreMachine.TestCase.settings = by_day(30, stateful_step_count=25)
 TestStore = StoreMachine.TestCase

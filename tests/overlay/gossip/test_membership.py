@@ -3,8 +3,9 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.depth import by_day
 from tests.overlay.gossip.pump import Pump
 
 from nearcast.overlay.gossip.events import Isolated
@@ -60,7 +61,7 @@ ACTS = st.lists(
 
 
 @given(seed=st.integers(0, 2**32), acts=ACTS, is_ordered=st.booleans())
-@settings(max_examples=20)
+@by_day(20)
 def test_links_have_two_ends_after_any_history(seed: int, acts: list[tuple[str, int]], is_ordered: bool) -> None:
     pump = Pump(seed, is_ordered=is_ordered)
     pump.grow(6)
