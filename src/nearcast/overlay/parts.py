@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from nearcast.overlay.bootstrap import Doors
 from nearcast.overlay.cells import Cell
-from nearcast.overlay.density import nodes_estimated
 from nearcast.overlay.failure.choosing import Detector
 from nearcast.overlay.gossip.machine import Gossip
 from nearcast.overlay.gossip.topics import GLOBAL_TOPIC
@@ -55,8 +54,7 @@ class Parts:
 
     def nodes(self) -> float:
         """About how many nodes there are in all."""
-        table, k = self.kademlia.table, self.settings.kademlia.bucket_contacts_max
-        return nodes_estimated(table.sibling_distances()[:k], is_all=len(table) < k)
+        return self.kademlia.table.nodes_estimated()
 
     def region_share(self, now_s: float) -> float:
         """Which share of all nodes is of our region, by those that announced themselves to everybody."""

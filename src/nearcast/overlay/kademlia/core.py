@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from nearcast.overlay.density import nodes_estimated
 from nearcast.overlay.kademlia.keys import key_bytes
 from nearcast.overlay.kademlia.messages import NODES, Find, Ping
 from nearcast.overlay.kademlia.records import Verify
@@ -116,11 +115,6 @@ class Core:
                 self.arm(max(due_s - now_s, 0.0) + TIMER_SLACK_S, REQUESTS)
         out, self._out = self._out, []
         return out
-
-    def nodes_estimated(self) -> float:
-        """How many nodes the network has, from how close the closest ones are."""
-        k = self.settings.bucket_contacts_max
-        return nodes_estimated(self.table.sibling_distances()[:k], is_all=len(self.table) < k)
 
 
 def whereabouts(said: PeerAddress, sender: PeerAddress) -> PeerAddress:

@@ -45,7 +45,7 @@ class Lookups:
         core = self._core
         self._last_id += 1
         k = core.settings.bucket_contacts_max
-        search = Search(self._last_id, purpose, key, radius_of(core.nodes_estimated(), k), limit, now_s)
+        search = Search(self._last_id, purpose, key, radius_of(core.table.nodes_estimated(), k), limit, now_s)
         self._searches[search.lookup_id] = search
         known = tuple(known)
         if known:

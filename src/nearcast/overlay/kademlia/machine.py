@@ -187,7 +187,7 @@ class Kademlia:
             "provided": len(self._publisher.publications),
             "lookups": len(self._lookups),
             "requests": len(core.requests),
-            "nodes_estimated": round(core.nodes_estimated()),
+            "nodes_estimated": round(core.table.nodes_estimated()),
             "is_joined": self._is_joined,
         }
 

@@ -19,6 +19,7 @@ from bisect import insort
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
+from nearcast.overlay.density import nodes_estimated
 from nearcast.overlay.kademlia.address_groups import groups_of_all
 from nearcast.overlay.kademlia.crowding import Crowding, Groups
 from nearcast.overlay.kademlia.keys import node_id
@@ -84,6 +85,11 @@ class Table:
     def sibling_distances(self) -> list[int]:
         """From our own id, ascending."""
         return [distance for distance, _ in self._siblings]
+
+    def nodes_estimated(self) -> float:
+        """How many nodes the network has, from how close the closest ones are."""
+        k = self._settings.bucket_contacts_max
+        return nodes_estimated(self.sibling_distances()[:k], is_all=len(self) < k)
 
     def heard(self, endpoint_id: bytes, now_s: float) -> bool:
         """A contact of ours said something. False when it is none.
