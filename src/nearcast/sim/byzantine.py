@@ -7,7 +7,7 @@ truth. Each outgoing message is met by at most one of its behaviours.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nearcast.errors import RemoteError
 from nearcast.overlay.machine import Arm, Effect, Machine, Send
@@ -15,9 +15,11 @@ from nearcast.overlay.machine import Arm, Effect, Machine, Send
 if TYPE_CHECKING:
     import random
 
+    from nearcast.sim.peer import Peer
     from nearcast.sim.scenario import ByzantineTable
     from nearcast.transport.base import PeerAddress
 
+Kind = TypeVar("Kind")
 REMEMBERED_MAX = 64  # messages that may be sent again
 
 
@@ -125,6 +127,14 @@ def garbled(message: Any, rng: "random.Random") -> Any:
         return message
     name = rng.choice(names)
     return replace(message, **{name: _other(getattr(message, name), rng)})
+
+
+def machine_of(peer: "Peer", kind: type[Kind]) -> Kind:
+    """What a peer really runs: a liar's verbs are those of the machine inside."""
+    machine = peer.machine
+    inner = machine.machine if isinstance(machine, Byzantine) else machine
+    assert isinstance(inner, kind)
+    return inner
 
 
 def _is_plain(value: Any) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from nearcast.overlay.machine import Arm, Effect, Send, Tell
+from nearcast.sim.byzantine import machine_of
 from nearcast.sim.peer import Peer
 from nearcast.sim.run import Run
 from nearcast.sim.tables import bounded
@@ -84,12 +85,12 @@ def run(run: Run) -> None:
 
     run.grow(make, over_s=1.0)
     first = simulation.alive[0]
-    simulation.give(first, first.machine.hear())  # type: ignore[attr-defined]  # a liar's verbs are its machine's
+    simulation.give(first, machine_of(first, Gossiper).hear())
     run.churn(make, immortal=[first])
     run.until(run.duration_s)
 
     def missing() -> str | None:
-        ignorant = sum(not peer.machine.has_heard for peer in simulation.alive)  # type: ignore[attr-defined]
+        ignorant = sum(not machine_of(peer, Gossiper).has_heard for peer in simulation.alive)
         return f"{ignorant} of {len(simulation.alive)} have not heard" if ignorant else None
 
     begin_s = heard_s[0]

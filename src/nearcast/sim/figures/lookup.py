@@ -9,8 +9,10 @@ its kind need 3 to 5 (Steiner et al. 2008, [M]).
 
 import statistics
 from dataclasses import dataclass
+from functools import partial
 
 from nearcast.overlay.kademlia import Found, Joined, Kademlia, ProviderFound, Stored
+from nearcast.sim.byzantine import machine_of
 from nearcast.sim.figures.lookup_liars import UNIX_S, Conspiracy, Kind, Liar
 from nearcast.sim.identities import SimulatedIdentity
 from nearcast.sim.peer import Peer
@@ -79,7 +81,7 @@ class Measurement:
         if rng.random() >= self.settings.hostile:
             peer = simulation.add(self._machine(identity.address, identity), identity.address)
             self.honest.append(peer)
-            simulation.give(peer, peer.machine.join(self._seeds(), simulation.now_s))  # type: ignore[attr-defined]
+            simulation.give(peer, machine_of(peer, Kademlia).join(self._seeds(), simulation.now_s))
             return peer
         kind, address = rng.choice(KINDS), identity.address
         if self.conspiracy.sieges:
@@ -95,7 +97,7 @@ class Measurement:
             peer = self.run.rng.choice(self.honest)
             self.providers[key] = peer
             at_s = self.simulation.now_s + self.run.rng.uniform(0, self.settings.publish_over_s)
-            self.simulation.call_at(at_s, lambda peer=peer, key=key: self._provide(peer, key))  # type: ignore[misc]
+            self.simulation.call_at(at_s, partial(self._provide, peer, key))
 
     def look(self, begin_s: float, end_s: float) -> None:
         """Lookups, evenly from then to then, one in five of a besieged key where there are any."""
@@ -103,7 +105,7 @@ class Measurement:
             keys = self.besieged if self.besieged and number % 5 == 0 else self.keys
             key = keys[number % len(keys)]
             at_s = begin_s + (end_s - begin_s) * number / self.settings.lookups
-            self.simulation.call_at(at_s, lambda key=key: self._ask(key))  # type: ignore[misc]
+            self.simulation.call_at(at_s, partial(self._ask, key))
 
     def _machine(self, address: PeerAddress, identity: SimulatedIdentity) -> Kademlia:
         return Kademlia(
@@ -125,7 +127,7 @@ class Measurement:
         return [*others, *(peer.address for peer in honest[:1])]
 
     def _provide(self, peer: Peer, key: bytes) -> None:
-        self.simulation.give(peer, peer.machine.provide(key, self.simulation.now_s))  # type: ignore[attr-defined]
+        self.simulation.give(peer, machine_of(peer, Kademlia).provide(key, self.simulation.now_s))
 
     def _ask(self, key: bytes) -> None:
         now_s = self.simulation.now_s
@@ -133,7 +135,7 @@ class Measurement:
             asker = self.run.rng.choice(self.honest)
             if asker.is_alive and asker.joined_s + SETTLED_S <= now_s and asker is not self.providers[key]:
                 break
-        lookup_id, effects = asker.machine.find_providers(key, self.settings.limit, now_s)  # type: ignore[attr-defined]
+        lookup_id, effects = machine_of(asker, Kademlia).find_providers(key, self.settings.limit, now_s)
         self.asked[asker.index, lookup_id] = Asked(now_s, asker, key)
         self.simulation.give(asker, effects)
 
@@ -162,8 +164,7 @@ class Measurement:
         ended = [asked.found for asked in judged if asked.found is not None]
         report.quantiles("lookup", [found.duration_s for found in ended], "s")
         report.quantiles("messages_per_lookup", [found.messages for found in ended], "messages")
-        tables = [peer.machine for peer in self.honest if peer.is_alive]
-        contacts = [machine.snapshot() for machine in tables]  # type: ignore[attr-defined]
+        contacts = [machine_of(peer, Kademlia).snapshot() for peer in self.honest if peer.is_alive]
         report.quantiles("contacts", [each["contacts"] + each["spares"] for each in contacts], "contacts")
         report.quantiles("join", [joined.duration_s for joined in self.joined], "s")
         report.figure("holders_median", statistics.median(stored.holders for stored in self.stored), "nodes")

@@ -15,7 +15,7 @@ from nearcast.overlay.gossip.topics import GLOBAL_TOPIC
 from nearcast.overlay.kademlia.events import Found, ProviderFound
 from nearcast.overlay.mesh import Mesh
 from nearcast.overlay.mesh_events import Alone, Entered
-from nearcast.sim.byzantine import Byzantine
+from nearcast.sim.byzantine import Byzantine, machine_of
 from nearcast.sim.peer import Peer
 from nearcast.sim.regions import regions_of
 from nearcast.sim.run import Run
@@ -267,10 +267,7 @@ def _through_codec(message: codec.Message) -> codec.Message:
 
 
 def _mesh(peer: Peer) -> Mesh:
-    machine = peer.machine
-    inner = machine.machine if isinstance(machine, Byzantine) else machine
-    assert isinstance(inner, Mesh)
-    return inner
+    return machine_of(peer, Mesh)
 
 
 def _sent(run: Run) -> tuple[float, float, float]:

@@ -132,9 +132,9 @@ class WorldNetwork(MemoryNetwork):
             await asyncio.get_running_loop().create_future()  # nobody answers: the dial's own patience ends it
         for _ in range(round_trips):
             for way in (self.way(dialler, remote), self.way(remote, dialler)):
-                came = asyncio.get_running_loop().create_future()
-                way.send(lambda came=came: came.done() or came.set_result(None), 0, 0.0)  # type: ignore[misc]
-                await came
+                came = asyncio.Event()
+                way.send(came.set, 0, 0.0)
+                await came.wait()
         if self.find(remote.address()) is not remote:
             raise UnavailableError(f"{other.name} is gone")
 
