@@ -8,7 +8,7 @@ from nearcast.overlay.bootstrap import REMEMBERED_MAX, Doors
 from nearcast.overlay.cells import Cell, cell_bits
 from nearcast.overlay.density import SPACE, nodes_estimated
 from nearcast.overlay.kademlia.keys import node_id
-from nearcast.overlay.peers import BACK_OFF_S
+from nearcast.overlay.peers import BACK_OFF_S, PEERS_MAX
 from nearcast.transport.base import PeerAddress
 
 
@@ -18,6 +18,18 @@ def peer(number: int) -> PeerAddress:
 
 def doors() -> Doors:
     return Doors(peer(0).endpoint_id, random.Random(1))
+
+
+def test_however_many_the_lan_invents_the_operators_own_stay_and_nothing_grows() -> None:
+    some = doors()
+    some.add_seeds([peer(1)], 0.0, "config")
+    for number in range(2, 3 * PEERS_MAX):
+        some.add_seeds([peer(number)], float(number))
+    assert some.count == PEERS_MAX
+    assert peer(1) in some.any(PEERS_MAX)
+    assert some.is_unmet(peer(1).endpoint_id)
+    assert not some.is_unmet(peer(2).endpoint_id), "it had to make room"
+    assert len(some._unmet) <= PEERS_MAX
 
 
 def test_half_of_a_handful_are_seeds_half_remembered() -> None:

@@ -133,6 +133,7 @@ class Meshing:
             self.service, self._since_s = service, asyncio.get_running_loop().time()
             service.mesh.recall(remembered)
             service.seed([*remembered, *self._seeds()])
+            service.seed(self._peers.configured(), "config")
             self._ready.set()
             try:
                 async with asyncio.TaskGroup() as tasks:

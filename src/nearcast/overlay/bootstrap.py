@@ -15,7 +15,7 @@ stay the islands that they are then: so a member also knocks, once, at each of i
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from nearcast.overlay.peers import PeerBook
+from nearcast.overlay.peers import PEERS_MAX, Origin, PeerBook
 from nearcast.transport.base import PeerAddress
 
 if TYPE_CHECKING:
@@ -58,13 +58,18 @@ class Doors:
         """How many doors there are, seeds and remembered ones."""
         return len(self._seeds.known()) + len(self._memory)
 
-    def add_seeds(self, contacts: Iterable[PeerAddress], now_s: float) -> None:
-        """The operator's, the LAN's, the registry's: they may be tried at once."""
+    def add_seeds(self, contacts: Iterable[PeerAddress], now_s: float, origin: Origin = "lan") -> None:
+        """The operator's ("config"), which stay; the LAN's and the registry's, as many as there is room for beside.
+
+        They may be tried at once.
+        """
         for contact in contacts:
             if contact.endpoint_id != self._own_id:
                 if contact.endpoint_id not in self._seeds:
                     self._unmet[contact.endpoint_id] = None
-                self._seeds.add(contact, "config", now_s)
+                self._seeds.add(contact, origin, now_s)
+        if len(self._unmet) > PEERS_MAX:  # the LAN's can be invented without end: some made room for others
+            self._unmet = {endpoint_id: None for endpoint_id in self._unmet if endpoint_id in self._seeds}
 
     def remember(self, contact: PeerAddress) -> None:
         """It is alive, or was before a restart."""

@@ -48,6 +48,7 @@ from nearcast.overlay.mesh_events import MeshTimer
 from nearcast.overlay.mesh_upkeep import Upkeep
 from nearcast.overlay.mesh_views import contact_view, nearest_views, snapshot
 from nearcast.overlay.parts import Parts
+from nearcast.overlay.peers import Origin
 from nearcast.overlay.settings import MeshSettings
 from nearcast.transport.base import PeerAddress
 
@@ -161,10 +162,10 @@ class Mesh:
 
     # -- verbs ---------------------------------------------------------------------------------------------------
 
-    def add_seeds(self, seeds: Iterable[PeerAddress], now_s: float) -> Iterable[Effect]:
-        """Learn of doors to the network, at any time; they are used while this node is alone."""
+    def add_seeds(self, seeds: Iterable[PeerAddress], now_s: float, origin: Origin = "lan") -> Iterable[Effect]:
+        """Learn of doors to the network, at any time; they are used while this node is alone. "config" ones stay."""
         out: list[Effect] = []
-        self.parts.doors.add_seeds(seeds, now_s)
+        self.parts.doors.add_seeds(seeds, now_s, origin)
         self.upkeep.knock(now_s, out)
         return out
 

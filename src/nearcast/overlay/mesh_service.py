@@ -18,6 +18,7 @@ from nearcast.overlay.directory import ContactView
 from nearcast.overlay.kademlia.events import Found, ProviderFound, Stored
 from nearcast.overlay.links import Links
 from nearcast.overlay.mesh import Mesh
+from nearcast.overlay.peers import Origin
 from nearcast.overlay.service import Service
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import PeerAddress
@@ -80,12 +81,12 @@ class MeshService:
         """For the streams that others open."""
         return self._service.links
 
-    def seed(self, contacts: Iterable[PeerAddress]) -> None:
-        """These may be a way in."""
+    def seed(self, contacts: Iterable[PeerAddress], origin: Origin = "lan") -> None:
+        """These may be a way in; the operator's own ("config") are kept whatever else comes."""
         seeds = [each for each in contacts if each.addresses or each.relay_url]
         if seeds:
             self.has_doors = True
-            self._service.act(partial(self.mesh.add_seeds, seeds))
+            self._service.act(partial(self.mesh.add_seeds, seeds, origin=origin))
 
     @property
     def can_ask(self) -> bool:

@@ -97,6 +97,10 @@ class PeerBook:
         ready.sort(key=lambda peer: (min(_ORDER[origin] for origin in peer.origins), -peer.heard_s))
         return [peer.address for peer in ready]
 
+    def configured(self) -> list[PeerAddress]:
+        """The operator's own."""
+        return [peer.address for peer in self._peers.values() if "config" in peer.origins]
+
     def known(self) -> list[KnownPeer]:
         """All of them, for people to look at."""
         return list(self._peers.values())
