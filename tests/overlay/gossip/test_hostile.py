@@ -131,6 +131,47 @@ def test_shuffles_of_inventions_do_not_fill_the_views() -> None:
     assert len([known for known in membership.active if known in scene.pump.peers]) >= 4
 
 
+def test_shuffles_of_invented_origins_make_a_node_dial_few() -> None:
+    scene = Scene(13)
+    numbers, now_s = SETTINGS.membership, scene.pump.now_s
+    mallory = scene.pump.addresses[scene.mallory_id]
+    places = tuple(f"203.0.113.9:{port}" for port in range(1, 17))
+
+    def answered(origin: PeerAddress, at_s: float) -> list[PeerAddress]:
+        shuffle = Shuffle(TOPIC, origin, (), 1, bytes(8))
+        effects = scene.victim.on_message(mallory, shuffle, at_s)
+        return [sent.to for sent in effects if isinstance(sent, Send) and isinstance(sent.message, Shuffled)]
+
+    dialled: list[PeerAddress] = []
+    for number in range(300):
+        dialled += answered(PeerAddress(b"\x77" + number.to_bytes(31, "big"), places), now_s + number / 6)
+    assert 10 <= len(dialled) <= numbers.strangers_answered_burst + 50 * numbers.strangers_answered_per_s
+    assert all(len(set(to.addresses)) == numbers.stranger_addresses_max for to in dialled)
+    membership = scene.victim.member(TOPIC).membership
+    assert any(peer.endpoint_id[:1] == b"\x77" for peer in membership.passive.peers()), "remembered as ever"
+    assert (
+        len([to for number in range(9) for to in answered(PeerAddress(bytes([number]) * 32, places), now_s + 50)]) <= 1
+    )
+    neighbour = next(iter(membership.active.values()))
+    for known in (mallory, neighbour):
+        elsewhere = PeerAddress(known.endpoint_id, places)
+        assert answered(elsewhere, now_s + 50) == [known], "who is linked is answered, and dialled nowhere"
+
+
+def test_honest_shuffles_are_all_answered() -> None:
+    """The bound on strangers is never met by a network that has just grown, when most is shuffled."""
+    sent = []
+    for per_s in (SETTINGS.membership.strangers_answered_per_s, 1e9):
+        pump = Pump(14)
+        pump.grow(
+            60, settings=replace(SETTINGS, membership=replace(SETTINGS.membership, strangers_answered_per_s=per_s))
+        )
+        pump.run(180)
+        sent.append(pump.sent)
+    assert sent[0]["Shuffled"] > 180, "three of each"
+    assert sent[0] == sent[1]
+
+
 def test_invented_ids_cost_their_announcer_the_link() -> None:
     scene = Scene(6)
     for number in range(20):

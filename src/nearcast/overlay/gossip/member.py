@@ -110,7 +110,7 @@ class Member:
         self.pace = Pace(settings.announcing, rng, now_s)
         self.tree = Tree(topic, own.endpoint_id, settings.tree, seen, is_leaf=is_client)
         self.membership = Membership(topic, own, self, rng, settings.membership, is_client=is_client, now_s=now_s)
-        self.shuffling = Shuffling(topic, self.membership)
+        self.shuffling = Shuffling(topic, self.membership, now_s)
         self._intake = Intake(topic, self.directory, verify, settings, now_s)
         self._facts: NodeFacts | None = None
         self._is_announcing = False

@@ -15,6 +15,11 @@ class MembershipSettings:
     shuffle_passive: int = 4  # paper: kp
     shuffle_period_s: float = 60.0  # the paper's cycle has no length; iroh-gossip: 60 s
     shuffle_first_s: float = 10.0  # while the passive view is less than half full; guess: full within a minute
+    # Shuffles of strangers answered: each is a dial to wherever their bearer says. Of honest ones as many end at a node
+    # as a node sends, one per `shuffle_period_s`, six times that while views fill. Guess: five times the latter.
+    strangers_answered_per_s: float = 0.5
+    strangers_answered_burst: float = 10.0  # guess: what may come together after a pause of ours
+    stranger_addresses_max: int = 4  # that such a dial tries; guess: most nodes have no more, and one answer is no loss
     answer_timeout_s: float = 10.0  # guess: a dial of 5 s and a slow round trip
     settle_s: float = 2.0  # after a join; guess: six hops of walk at 100 ms, and back, twice
     repair_s: float = 0.5  # pause after the first refusal; doubles; guess

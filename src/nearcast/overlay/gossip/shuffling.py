@@ -2,10 +2,15 @@
 
 A sample goes on a walk along neighbours; who ends it answers the origin with as many of its own. Only the answer to our
 last sample counts, and once.
+
+An origin that is neither the bearer nor a neighbour of ours is the bearer's word alone, and answering means to dial it:
+such answers are rationed, and few of its addresses are tried, so that nobody can make us dial around.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nearcast.overlay.gossip.allowance import Allowance
 from nearcast.overlay.gossip.events import ShuffleDue
 from nearcast.overlay.gossip.messages import NONCE_BYTES, Listen, Shuffle, Shuffled
 from nearcast.overlay.machine import Arm, Effect, Send
@@ -18,14 +23,16 @@ if TYPE_CHECKING:
 class Shuffling:
     """One peer's part in it, in one topic."""
 
-    __slots__ = ("_known", "_membership", "_nonce", "_sent", "_topic")
+    __slots__ = ("_known", "_membership", "_nonce", "_sent", "_strangers", "_topic")
 
-    def __init__(self, topic: str, membership: "Membership") -> None:
+    def __init__(self, topic: str, membership: "Membership", now_s: float) -> None:
         self._topic = topic
         self._membership = membership
         self._nonce = b""
         self._sent: tuple[bytes, ...] = ()
         self._known = -1  # how many the passive view held at the last look
+        settings = membership.settings
+        self._strangers = Allowance(settings.strangers_answered_per_s, settings.strangers_answered_burst, now_s)
 
     def on_due(self, now_s: float, out: list[Effect]) -> None:
         """Send a sample on a walk; a client asks one of those that it listens to for others instead."""
@@ -64,11 +71,30 @@ class Shuffling:
             handed = Shuffle(self._topic, origin, message.contacts, hops, message.nonce)
             out.append(Send(membership.rng.choice(onward), handed))
             return
-        given = tuple(membership.passive.sample(len(message.contacts), but=origin.endpoint_id))
-        out.append(Send(origin, Shuffled(self._topic, given, message.nonce)))
+        given: tuple[PeerAddress, ...] = ()
+        way_back = self._way_back(sender, origin, now_s)
+        if way_back is not None:
+            given = tuple(membership.passive.sample(len(message.contacts), but=origin.endpoint_id))
+            out.append(Send(way_back, Shuffled(self._topic, given, message.nonce)))
         given_ids = [peer.endpoint_id for peer in given]
         membership.remember((origin, *message.contacts), sender.endpoint_id, given_ids)
         membership.repair_soon(now_s, out)
+
+    def _way_back(self, sender: PeerAddress, origin: PeerAddress, now_s: float) -> PeerAddress | None:
+        """Where to answer a shuffle's origin; None: too many strangers have been answered lately."""
+        membership = self._membership
+        if origin.endpoint_id == sender.endpoint_id:
+            return sender
+        neighbour = membership.active.get(origin.endpoint_id)
+        if neighbour is not None:
+            return neighbour
+        if not self._strangers.take(1.0, now_s):
+            return None
+        addresses_max = membership.settings.stranger_addresses_max
+        if len(origin.addresses) <= addresses_max:
+            return origin
+        # by chance: which of them lead there depends on where we are
+        return replace(origin, addresses=tuple(membership.rng.sample(origin.addresses, addresses_max)))
 
     def on_shuffled(self, sender: PeerAddress, message: Shuffled, now_s: float, out: list[Effect]) -> None:
         """The answer to our sample; anything else was not asked for."""
