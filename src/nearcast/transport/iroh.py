@@ -9,7 +9,8 @@ What a user of it should know:
   reset) something on it.
 - `finish` does not wait: closing the connection right after it loses what is still on its way. Let the receiver close.
 - One operation at a time on each half of a stream; a second one waits for the first.
-- The accept loop runs from the first accept() on; before it, nobody who dials us gets through.
+- The accept loop runs from the first accept() on; before it, nobody who dials us gets through. Who may shake hands
+  when many want to is in handshakes.py.
 
 Every IrohError is translated here, once.
 """
@@ -27,6 +28,7 @@ from nearcast.errors import AddressInUseError, NearcastError, RemoteError, Unava
 from nearcast.keys import Identity
 from nearcast.transport import iroh_patch
 from nearcast.transport.base import ALPN, STREAMS_PER_CONNECTION_MAX, Connection, PeerAddress, Stream
+from nearcast.transport.handshakes import Handshakes, network_of
 from nearcast.transport.resolving import resolve
 
 iroh_patch.apply()
@@ -40,12 +42,12 @@ RECEIVE_WINDOW_BYTES = 32 << 20
 # 223), no packet lost, asyncio and uvloop alike, malloc's thresholds without effect. A third of it is uniffi's (see
 # iroh_patch). One stream also waits for its 1.25 MB window, so a bulk transfer should use two to four.
 WRITE_BYTES = 1 << 20
-HANDSHAKES_MAX = 64  # in progress at once; more are refused. Guess: a handshake is about 1 ms of CPU
 HANDSHAKE_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
 ACCEPT_BACKLOG_MAX = 64  # connections that nobody has accepted yet; more are closed
 # The goodbyes leave in the first millisecond. iroh then waits 3 s if a dial to a dead address was under way (measured).
 CLOSE_TIMEOUT_S = 0.5
 _BUSY = 1  # application close code: this node has too many connections waiting
+_RELAYED = "relayed"  # one network: a relay knows whom it speaks for, so nobody is asked back over it
 
 
 class IrohEndpoint:
@@ -57,7 +59,7 @@ class IrohEndpoint:
         self._advertise = tuple(advertise)
         self._accepted: asyncio.Queue[IrohConnection | None] = asyncio.Queue(ACCEPT_BACKLOG_MAX + 1)
         self._acceptor: asyncio.Task[None] | None = None
-        self._handshakes = 0
+        self._handshakes: Handshakes[asyncio.Task[None]] = Handshakes()
         self._closed = False
 
     @classmethod
@@ -130,16 +132,29 @@ class IrohEndpoint:
     async def _accept_all(self) -> None:
         """Take every dial as it comes, so that a slow or silent one does not hold up the others."""
         try:
-            async with asyncio.TaskGroup() as handshakes:
+            async with asyncio.TaskGroup() as tasks:
                 while (incoming := await self._endpoint.accept_next()) is not None:
-                    if self._handshakes < HANDSHAKES_MAX:
-                        self._handshakes += 1
-                        handshakes.create_task(self._shake_hands(incoming))
-                    else:
-                        with contextlib.suppress(iroh.IrohError):  # it has gone away by itself
-                            await incoming.refuse()
+                    with contextlib.suppress(iroh.IrohError):  # it has gone away by itself
+                        await self._let_in(incoming, tasks)
         finally:
             self._wake_acceptors()
+
+    async def _let_in(self, incoming: iroh.Incoming, tasks: asyncio.TaskGroup) -> None:
+        """Begin the handshake, ask for the dial again from an address that is proven then, or refuse."""
+        origin = await incoming.remote_addr()
+        network = network_of(origin.addr) if isinstance(origin, iroh.IncomingAddr.IP) else _RELAYED
+        if network is not _RELAYED and self._handshakes.asks_back and not await incoming.remote_addr_validated():
+            await incoming.retry()
+            return
+        if not self._handshakes.has_place(network):
+            await incoming.refuse()
+            return
+        if (other := self._handshakes.one_to_end(network)) is not None:
+            self._handshakes.end(other)
+            other.cancel()
+        task = tasks.create_task(self._shake_hands(incoming))
+        self._handshakes.begin(task, network)
+        task.add_done_callback(self._handshakes.end)
 
     async def _shake_hands(self, incoming: iroh.Incoming) -> None:
         try:
@@ -148,8 +163,6 @@ class IrohEndpoint:
                 connection = IrohConnection(await accepting.connect())
         except (iroh.IrohError, TimeoutError):
             return  # a wrong protocol, a broken handshake or silence: their loss
-        finally:
-            self._handshakes -= 1
         if self._accepted.qsize() < ACCEPT_BACKLOG_MAX:
             self._accepted.put_nowait(connection)
         else:
