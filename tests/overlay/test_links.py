@@ -1,6 +1,7 @@
 """Links under hostile peers, and the bounds that hold: each costs itself only."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
@@ -13,7 +14,8 @@ from nearcast.errors import UnavailableError
 from nearcast.overlay import links as links_module
 from nearcast.overlay.flood import FAULTS_MAX, Bucket
 from nearcast.overlay.link import FRAME_BYTES_MAX, QUEUE_BYTES_MAX, Link, hello
-from nearcast.overlay.machine import Keep
+from nearcast.overlay.links import ACCEPTED_SHARE, LINKS_MAX
+from nearcast.overlay.machine import Keep, Send
 from nearcast.transport.base import PeerAddress, Stream
 from nearcast.wire import block_header, encode_message
 
@@ -199,6 +201,39 @@ def test_dials_are_bounded_and_whoever_is_left_out_is_told(monkeypatch: pytest.M
             node.service.perform([Keep(each) for each in crowd])
             await until(lambda: len(set(node.machine.lost)) == 200)
             assert not node.service.links.snapshot()
+
+    run(main())
+
+
+def test_what_there_was_no_room_to_dial_for_is_not_blamed_on_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with members(1, latency_s=0.05) as (node,):
+            crowd = [PeerAddress(bytes([1, number]) + bytes(30), (f"memory-9{number}:1",)) for number in range(200)]
+            monkeypatch.setattr(node.service.links, "_dial_rate", Bucket(0.001, 8))
+            node.service.perform([Send(each, "ping") for each in crowd])
+            await until(lambda: not node.service.links.snapshot())
+            assert len(node.machine.lost) == 8, "those that were tried"
+            assert node.telemetry.counters["overlay_unsent"] == 192
+            node.service.perform([Keep(crowd[-1])])
+            await until(lambda: crowd[-1].endpoint_id in node.machine.lost)
+
+    run(main())
+
+
+def test_strangers_who_come_in_hundreds_leave_room_to_dial(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with members(2) as (node, friend):
+            links = node.service.links
+            for number in range(300):  # as if their streams stood still: none ends soon
+                stranger = PeerAddress(bytes([2, number >> 8, number & 255]) + bytes(29))
+                with contextlib.suppress(UnavailableError):
+                    links._admit(Link(stranger, 0.0, is_dialled=False))
+            living = [link for link in links._accepted.values() if not link.was_ended]
+            assert len(living) <= LINKS_MAX * ACCEPTED_SHARE
+            node.send(friend, "ping")
+            await until(lambda: node.machine.heard)
+            assert node.machine.lost == []
+            monkeypatch.setattr(links, "_accepted", {})
 
     run(main())
 

@@ -4,6 +4,8 @@ A message goes over a link that exists, whoever opened it; else the peer is dial
 back as `unreachable`: a dial, a kept link that ended, a link that ended with messages waiting. When two peers dial each
 other at once, as many do who join together, the dial that is not through yet is given up for the link that is there;
 if both were, both send on the one that the smaller endpoint id opened, and the other one ends when it is idle.
+What this node had no room to dial for, or ended itself, says nothing of the peer: unless that one is kept the message
+is lost without a word, and whoever waits for an answer has a timer. So a node that is full asks less, not more.
 
 What a link costs decides how long it stays. Measured with iroh 1.2 on the loopback, both directions together: a dial
 35 kB and 13 kB more in the seconds after it (the search for the largest packet, which cannot be set), 22 kB in all
@@ -11,9 +13,9 @@ where there is IPv4 alone; an idle connection 49 B/s of keep-alives (nor can tha
 needed is worth holding for DIAL_BYTES / IDLE_BYTES_PER_S, a quarter of an hour, and UNKEPT_MAX of them at most; the
 ones used longest ago go first.
 
-Bounded: LINKS_MAX links, of these UNKEPT_MAX dialled ones that nobody keeps; dials at a time (dialling.py) and their
-rate, since contacts come from strangers who may want us to dial around; a queue per link (link.py), so 32 MiB when all
-of them stand still at once.
+Bounded: LINKS_MAX links, three quarters of them accepted, so that strangers who come do not end our dialling; of the
+dialled ones UNKEPT_MAX that nobody keeps; dials at a time (dialling.py) and their rate, since contacts come from
+strangers who may want us to dial around; a queue per link (link.py), so 32 MiB when all of them stand still at once.
 """
 
 import asyncio
@@ -39,7 +41,8 @@ ACCEPTED_IDLE_S: Final = 1.5 * IDLE_S  # the opener decides; who has forgotten t
 DUPLICATE_IDLE_S: Final = 10.0  # guess: whatever was on its way when the second link came is there by then
 UNKEPT_MAX: Final = 48  # with 12 kept ones 60 * 49 / 2 = 1.5 kB/s for a node's half: three quarters of its idle traffic
 LINKS_MAX: Final = 256  # accepted and dialled, kept ones too; as many as the pool holds
-DIALS_WAITING_MAX: Final = 128  # more are unreachable; guess: the fan-out of ten lookups
+ACCEPTED_SHARE: Final = 0.75  # of them; the quarter that is left: UNKEPT_MAX, and 16 that are kept or under way
+DIALS_WAITING_MAX: Final = 128  # more are not sent; guess: the fan-out of ten lookups
 DIALS_PER_S: Final = 8.0  # for ever; a lookup dials some twenty peers. Guess
 DIALS_BURST: Final = 64.0  # guess: three lookups, or a node that has just started
 DIAL_TIMEOUT_S: Final = 5.0  # as the pool's
@@ -172,7 +175,7 @@ class Links:
         earlier = self._accepted.get(endpoint_id)
         if earlier is not None:  # a peer that restarted says no goodbye: the newest stream is the one that lives
             earlier.end()
-        elif len(self._all()) >= self._links_max and not self._end_one(self._accepted):
+        elif self._is_full(self._accepted) and not self._end_one(self._accepted):
             raise UnavailableError("this node has too many links")
         self._accepted[endpoint_id] = link
         dialled = self._dialled.get(endpoint_id)
@@ -230,28 +233,39 @@ class Links:
         return ours if ours.is_open or not theirs.is_open else theirs
 
     def _dial(self, to: PeerAddress) -> Link | None:
-        """A link that is being dialled. None: not now, and the peer is told as unreachable."""
+        """A link that is being dialled. None: not now."""
         endpoint_id = to.endpoint_id
         if not (to.addresses or to.relay_url):
             to = self._address_of(endpoint_id) or to
-        waiting = sum(not link.is_open for link in self._dialled.values())
-        is_full = waiting >= DIALS_WAITING_MAX or (
-            len(self._all()) >= self._links_max and not self._end_one(self._dialled)
-        )
-        if is_full or not (to.addresses or to.relay_url) or self._conduct.is_banned(endpoint_id, self._now_s()):
-            asyncio.get_running_loop().call_soon(self._events.unreachable, endpoint_id)
+        is_hopeless = not (to.addresses or to.relay_url) or self._conduct.is_banned(endpoint_id, self._now_s())
+        if is_hopeless or not self._has_room():
+            if is_hopeless or endpoint_id in self._kept:
+                asyncio.get_running_loop().call_soon(self._events.unreachable, endpoint_id)
+            else:
+                self._telemetry.count("overlay_unsent")
             return None
         link = self._dialled[endpoint_id] = Link(to, self._now_s(), is_dialled=True)
         task = self._running[link] = self._tasks.create_task(self._run_dialled(link))
         task.add_done_callback(lambda _: self._running.pop(link, None))
         return link
 
+    def _has_room(self) -> bool:
+        """Whether one more may be dialled; another one may have to go for it."""
+        waiting = sum(not link.is_open for link in self._dialled.values())
+        return waiting < DIALS_WAITING_MAX and (not self._is_full(self._dialled) or self._end_one(self._dialled))
+
+    def _is_full(self, links: dict[bytes, Link]) -> bool:
+        """Whether one of these has to go for one more. Accepted ones that take their time to end cost us no dial."""
+        accepted_max = int(self._links_max * ACCEPTED_SHARE)
+        is_crowded = links is self._accepted and len(links) >= accepted_max
+        return is_crowded or len(self._dialled) + min(len(self._accepted), accepted_max) >= self._links_max
+
     async def _run_dialled(self, link: Link) -> None:
         endpoint_id = link.peer.endpoint_id
         connection: Connection | None = None
         is_ours = not self._pool.has(endpoint_id)
         try:
-            connection = await self._connected(link.peer)
+            connection = await self._connected(link)
             link.is_dialling = False
             stream = await connection.open_stream()
             await stream.send.write(hello(self._own()))
@@ -264,7 +278,7 @@ class Links:
         except RemoteError as error:
             self._faulty(endpoint_id, error)
         except NearcastError:
-            self._telemetry.count("overlay_unreachable")
+            self._telemetry.count("overlay_unsent" if link.was_ended else "overlay_unreachable")
         except asyncio.CancelledError:
             if link.was_ended:
                 self._telemetry.count("overlay_dials_crossed")
@@ -275,13 +289,15 @@ class Links:
         if connection is not None and is_ours and self._pool.uses(endpoint_id) == 1:
             await self._pool.drop(endpoint_id)  # nobody else has asked for it: no need to keep it alive
 
-    async def _connected(self, peer: PeerAddress) -> Connection:
+    async def _connected(self, link: Link) -> Connection:
+        peer = link.peer
         async with self._slots:
             is_dial = not self._pool.has(peer.endpoint_id)
             if is_dial:
                 wait_s = self._dial_rate.take(1, self._now_s())
                 if wait_s > DIAL_TIMEOUT_S:
                     self._dial_rate.take(-1, self._now_s())
+                    link.end()  # by us: it was not tried
                     raise UnavailableError("too many dials")
                 await asyncio.sleep(wait_s)
             start_s = self._now_s()
@@ -302,11 +318,12 @@ class Links:
                 self._forget(link)
 
     def _forget(self, link: Link) -> None:
-        """It is over: who kept it, or had something to send on it, hears of that unless there is another one."""
+        """It is over: who kept it, or had something to send when it failed, hears of that unless there is another."""
         table, endpoint_id = self._dialled if link.is_dialled else self._accepted, link.peer.endpoint_id
         if table.get(endpoint_id) is link:
             del table[endpoint_id]
-        is_lost = endpoint_id in self._kept or link.queued_bytes or not (link.was_open or link.was_ended)
+        is_failed = not link.was_ended and (link.queued_bytes or not link.was_open)
+        is_lost = is_failed or endpoint_id in self._kept
         if is_lost and not self._is_closed and self._link(endpoint_id) is None:
             self._events.unreachable(endpoint_id)
 

@@ -17,7 +17,8 @@ from nearcast.transport.base import PeerAddress
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Give `message` to a peer. Best effort: `on_unreachable` tells when it is known to have failed.
+    """Give `message` to a peer. Best effort: `on_unreachable` tells when it is known to have failed; one that the node
+    had no room to send is lost without a word, so whoever waits for an answer sets a timer.
 
     `is_reliable` False: a lost one is not sent again (a failure detector wants to know); QUIC streams repeat it anyway.
     """
