@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.overlay.failure.groups import GroupRun, events, person, rng, sent, swim
 
-from nearcast.overlay.failure.beliefs import INTRODUCTIONS_MAX, SWEEP
+from nearcast.overlay.failure.beliefs import INTRODUCTIONS_MAX, STEPS_MAX, SWEEP
 from nearcast.overlay.failure.events import MemberAlive, MemberDead, MemberSuspect
 from nearcast.overlay.failure.messages import (
     BUCKETS,
@@ -26,6 +26,7 @@ from nearcast.overlay.failure.probing import ERRANDS_MAX, PROBE, AckDue
 from nearcast.overlay.failure.rumours import (
     INCARNATION_MAX,
     INCARNATION_STEP_MAX,
+    LEAP_MAX,
     RUMOURS_QUEUED_MAX,
     Alive,
     Dead,
@@ -36,9 +37,15 @@ from nearcast.overlay.failure.settings import SwimSettings, lan
 from nearcast.overlay.failure.swim import Swim
 from nearcast.overlay.failure.syncing import ANSWERS_MAX, PIECE_BYTES_MAX
 from nearcast.overlay.machine import Arm
+from nearcast.sim.peer import Peer
 from nearcast.transport.base import PeerAddress
 
 ME, LIAR, VICTIM = person(1), person(9), person(2)
+
+
+def incarnation_of(peer: Peer) -> int:
+    assert isinstance(peer.machine, Swim)
+    return peer.machine.incarnation
 
 
 def fake(number: int) -> Alive:
@@ -58,6 +65,75 @@ def test_a_forged_death_is_a_suspicion_and_is_contradicted() -> None:
     assert run.tellings(MemberSuspect, victim)
     assert run.tellings(MemberDead) == []
     assert run.states(victim) == {"alive"}
+
+
+def test_nobody_is_driven_to_contradictions_that_others_do_not_believe() -> None:
+    """An outsider has the victim leap, then has all others suspect and bury what it was before."""
+    run = GroupRun(20)
+    run.simulation.run_until(5)
+    victim, accuser = run.peers[0], run.peers[1].endpoint_id
+
+    def say(to: Peer, *rumours: Any) -> None:
+        run.simulation.give(to, to.machine.on_message(person(99), Gossip(0, rumours), run.simulation.now_s))
+
+    say(victim, Suspect(victim.endpoint_id, INCARNATION_STEP_MAX, accuser))
+    for peer in run.peers[1:]:
+        say(peer, Suspect(victim.endpoint_id, 0, accuser))
+    for at_s in range(6, 30):
+        run.simulation.run_until(at_s)
+        say(victim, Suspect(victim.endpoint_id, incarnation_of(victim) + LEAP_MAX, accuser))
+        for peer in run.peers[1:]:
+            say(peer, *(Dead(victim.endpoint_id, at, accuser) for at in (0, incarnation_of(victim))))
+    assert run.tellings(MemberDead) == []
+    run.simulation.run_until(40)
+    assert run.states(victim) == {"alive"}
+
+
+def test_our_incarnation_rises_by_what_we_are_told_no_faster_than_others_can_follow() -> None:
+    member = swim(1, (2, 9))
+    pace_s = lan().suspicion_min_s(3) / 8
+    for _ in range(3 * STEPS_MAX):
+        far = Suspect(ME.endpoint_id, member.incarnation + INCARNATION_STEP_MAX, LIAR.endpoint_id)
+        member.on_message(LIAR, Gossip(0, (far,)), 10.0)
+    most = LEAP_MAX + STEPS_MAX
+    assert member.incarnation == most
+    member.on_message(LIAR, Gossip(0, (Suspect(ME.endpoint_id, most, LIAR.endpoint_id),)), 10.0 + pace_s)
+    assert member.incarnation == most + 1
+
+
+def test_a_suspicion_is_no_further_ahead_than_its_victim_may_leap() -> None:
+    member = swim(1, (2, 9))
+    for kind in (Suspect, Dead):
+        member.on_message(LIAR, Gossip(0, (kind(VICTIM.endpoint_id, LEAP_MAX + 1, LIAR.endpoint_id),)), 1.0)
+    member.on_message(LIAR, Gossip(0, (Left(VICTIM.endpoint_id, LEAP_MAX + 1),)), 1.0)
+    assert member.state_of(VICTIM.endpoint_id) == "alive"
+    member.on_message(LIAR, Gossip(0, (Suspect(VICTIM.endpoint_id, LEAP_MAX, LIAR.endpoint_id),)), 2.0)
+    assert member.state_of(VICTIM.endpoint_id) == "suspect"
+    victim = swim(2, (1, 9))
+    ack = sent(member.on_message(VICTIM, Ping(1, 0), 3.0), Ack)[0].message
+    victim.on_message(ME, ack, 3.0)
+    assert victim.incarnation == LEAP_MAX + 1
+
+
+def test_who_is_above_its_death_is_alive_at_its_next_word() -> None:
+    member = swim(1, (2, 9), doubts_deaths=False)
+    member.on_message(LIAR, Gossip(0, (Dead(VICTIM.endpoint_id, 4, LIAR.endpoint_id),)), 1.0)
+    assert events(member.on_message(VICTIM, Ping(1, 4), 2.0)) == []
+    assert member.state_of(VICTIM.endpoint_id) == "dead"
+    assert events(member.on_message(VICTIM, Ping(2, 7), 3.0)) == [MemberAlive(VICTIM, 7)]
+    moved = PeerAddress(VICTIM.endpoint_id, ("198.51.100.2:1",))
+    member.on_message(LIAR, Gossip(0, (Alive(moved, 7),)), 4.0)
+    assert member.members() == [LIAR, moved]
+
+
+def test_who_is_not_of_our_group_any_more_does_not_come_back_from_the_dead() -> None:
+    member = Swim(
+        ME, rng(), SwimSettings(doubts_deaths=False), admits=lambda endpoint_id: endpoint_id != VICTIM.endpoint_id
+    )
+    member.know([VICTIM], 0.0)
+    member.on_message(LIAR, Gossip(0, (Dead(VICTIM.endpoint_id, 0, LIAR.endpoint_id),)), 1.0)
+    member.on_message(VICTIM, Ping(1, 7), 2.0)
+    assert member.state_of(VICTIM.endpoint_id) == "dead"
 
 
 def test_a_forged_farewell_is_contradicted_too() -> None:
@@ -221,6 +297,7 @@ class OneMember(RuleBasedStateMachine):
     @initialize(settings=st.sampled_from([lan(), SwimSettings(members_max=4, doubts_deaths=False)]))
     def begin(self, settings: SwimSettings) -> None:
         self.now_s = 0.0
+        self.honest_s = 0.0
         self.member = Swim(person(1), random.Random(1), settings)
         self.honest = Swim(person(2), random.Random(2), settings)
         self.timers: list[tuple[float, Any]] = []
@@ -263,14 +340,18 @@ class OneMember(RuleBasedStateMachine):
 
     @rule()
     def the_honest_one_is_never_dead_for_ever(self) -> None:
-        """It pings; whatever is said of it in the answer it contradicts; after that it is no longer dead here."""
+        """It pings; whatever is said of it in the answer it contradicts; after that it is no longer dead here.
+
+        Its own clock runs on meanwhile, so that it may leap as often as the furthest hearsay needs.
+        """
         honest = self.honest
-        for _ in range(2):
+        for _ in range(10):
+            self.honest_s += 10.0
             ping = Ping(1, honest.incarnation, (honest._beliefs.own,))
             effects = list(self.member.on_message(person(2), ping, self.now_s))
             self.do(effects)
             for send in sent(effects, Ack):
-                honest.on_message(person(1), send.message, self.now_s)
+                honest.on_message(person(1), send.message, self.honest_s)
         self.do(self.member.on_message(person(2), Gossip(honest.incarnation, (honest._beliefs.own,)), self.now_s))
         assert self.member.state_of(person(2).endpoint_id) != "dead"
         if person(2) in self.member.members():

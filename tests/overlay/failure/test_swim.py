@@ -5,6 +5,7 @@ from tests.overlay.failure.groups import GroupRun, rng
 
 from nearcast.overlay.failure.events import MemberAlive, MemberDead, MemberLeft, MemberSuspect
 from nearcast.overlay.failure.messages import Gossip, SyncAnswer, fields, parse
+from nearcast.overlay.failure.rumours import Alive
 from nearcast.overlay.failure.settings import lan, plain_swim, wan
 from nearcast.overlay.failure.swim import Swim
 from nearcast.sim.partition import cut
@@ -121,6 +122,29 @@ def test_who_restarts_comes_back_above_its_former_incarnation() -> None:
     run.simulation.run_until(60)
     assert run.states(victim) == {"alive"}
     assert again.incarnation == 1
+
+
+@pytest.mark.parametrize("is_dead", [True, False])
+@pytest.mark.parametrize("former", [1000, 60_000])
+def test_who_restarts_far_below_its_former_incarnation_is_soon_alive_for_all(former: int, is_dead: bool) -> None:
+    run = GroupRun(20)
+    run.simulation.run_until(5)
+    victim = run.peers[4]
+    for peer in run.peers:
+        if peer is not victim:
+            rumour = Alive(victim.address, former)
+            run.simulation.give(peer, peer.machine.on_message(victim.address, Gossip(former, (rumour,)), 5.0))
+    run.simulation.crash(victim)
+    run.simulation.run_until(45 if is_dead else 5.5)
+    assert run.states(victim) == {"dead" if is_dead else "alive"}
+    again = Swim(victim.address, rng("again"), lan())
+    peer = run.simulation.add(again, victim.address)
+    run.simulation.give(peer, again.join([run.peers[0].address], run.simulation.now_s))
+    run.simulation.run_until(run.simulation.now_s + 20)
+    assert run.states(victim) == {"alive"}
+    assert again.incarnation >= former
+    run.simulation.run_until(run.simulation.now_s + 40)
+    assert run.states(victim) == {"alive"}
 
 
 def test_a_parted_group_grows_together_again() -> None:

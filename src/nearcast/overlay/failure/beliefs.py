@@ -5,9 +5,11 @@ beats alive. Whoever hears bad news of itself contradicts with an incarnation ab
 on; the rest is not, so a replayed rumour ends here.
 
 Added, because anybody may lie: who sends a message is proven, so what a member says of itself beats hearsay; hearsay
-may raise an incarnation only by a bounded step; a death by hearsay counts only of whom we have suspected for a while;
-and one sender introduces a bounded number of new members per minute. Not a goal: that a liar cannot cause a suspicion.
-It can, and it costs the group one contradiction.
+may raise an incarnation only by a bounded step, and a suspicion be ahead by a smaller one; our own rises no faster by
+what we are told than others can follow; a death by hearsay counts only of whom we have suspected for a while; and one
+sender introduces a bounded number of new members per minute. Not a goal: that a liar cannot cause a suspicion. It can,
+and it costs the group one contradiction. Nor that it cannot put a member's record out of that member's reach, by many
+steps of hearsay: then the member may be dead here until it next speaks to us itself.
 
 Invariants: our own incarnation only grows, and so does the one we know of a member that we list; a record beyond any
 honest step is dropped at the member's own word; whoever contradicts in time is not declared dead here.
@@ -22,6 +24,7 @@ from nearcast.overlay.failure.group import Group
 from nearcast.overlay.failure.rumours import (
     INCARNATION_MAX,
     INCARNATION_STEP_MAX,
+    LEAP_MAX,
     Alive,
     Dead,
     Left,
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 INTRODUCTIONS_MAX = 256  # new members that one sender's rumours may bring within INTRODUCTIONS_S; guess: one piece
 INTRODUCTIONS_S = 60.0
 INTRODUCERS_MAX = 1024  # senders that are counted; guess
+LEAP_SHARE = 1 / 8  # of the shortest suspicion, in which our incarnation leaps once; guess: a rumour takes less
+STEPS_MAX = 1024  # by which it rises beyond a leap in that time; guess: honest members make us take a few
 SWEEP = "sweep"  # the timer that ends suspicions
 EPSILON_S = 1e-6  # a timer that rings this much early, by rounding, rings in time
 
@@ -70,6 +75,8 @@ class Beliefs:
         self._introductions: dict[bytes, int] = {}
         self._introductions_until_s = 0.0
         self._contradicted_s = float("-inf")
+        self._leapt_s = float("-inf")  # since when others' word has raised our incarnation from `_leapt_from`
+        self._leapt_from = incarnation
         self._sweep_s = float("inf")
 
     # -- what arrives --------------------------------------------------------------------------------------------
@@ -120,6 +127,20 @@ class Beliefs:
             del self.suspicions[sender]
             effects.append(Tell(MemberAlive(record.contact, incarnation)))
 
+    def revive(self, sender: bytes, incarnation: int, effects: list[Effect]) -> None:
+        """A message came from this peer. If it is dead here at an older incarnation it has contradicted already.
+
+        Its record is one below what it is at, so that its own rumour, which alone says where it is now, is news to us.
+        """
+        tombstone = self.group.tombstones.get(sender)
+        if tombstone is None or tombstone.incarnation >= incarnation:
+            return
+        contact = tombstone.record.contact
+        if self._admits is not None and not self._admits(sender):
+            return
+        if self.group.put(Alive(contact, incarnation - 1), is_hearsay=False):
+            effects.append(Tell(MemberAlive(contact, incarnation)))
+
     def about(self, endpoint_id: bytes, incarnation: int) -> Rumour | None:
         """What that peer, being at this incarnation, ought to hear of itself from us, so that it can contradict."""
         suspicion = self.suspicions.get(endpoint_id)
@@ -142,7 +163,7 @@ class Beliefs:
     ) -> Suspicion | None:
         """We or somebody else got no answer from this member. The suspicion there is now, if the word counts."""
         record = self.group.members.get(endpoint_id)
-        if record is None or not record.incarnation <= incarnation <= record.incarnation + INCARNATION_STEP_MAX:
+        if record is None or not record.incarnation <= incarnation <= record.incarnation + LEAP_MAX:
             return None
         suspicion = self.suspicions.get(endpoint_id)
         if suspicion is not None:
@@ -201,16 +222,25 @@ class Beliefs:
     # -- one kind of rumour each ---------------------------------------------------------------------------------
 
     def _hear_of_self(self, rumour: Rumour, now_s: float) -> None:
-        incarnation = rumour.incarnation
-        if self.is_leaving or not self.own.incarnation <= incarnation <= self.own.incarnation + INCARNATION_STEP_MAX:
+        """Others believe a contradiction by hearsay only if it is at most INCARNATION_STEP_MAX above what they know.
+
+        So we rise no faster than they hear of it, whatever we are told: by one leap per LEAP_SHARE, and STEPS_MAX
+        single steps. Who restarts and has forgotten its incarnation is above it after one leap, at most eight.
+        """
+        incarnation, own = rumour.incarnation, self.own.incarnation
+        if self.is_leaving or not own <= incarnation <= own + INCARNATION_STEP_MAX:
             return
+        if now_s - self._leapt_s >= self._settings.suspicion_min_s(len(self.group.members) + 1) * LEAP_SHARE:
+            self._leapt_s, self._leapt_from = now_s, own
+        if own >= self._leapt_from + LEAP_MAX + STEPS_MAX:
+            return  # whoever believes it says it again
         if isinstance(rumour, Alive):
-            if incarnation == self.own.incarnation:
+            if incarnation == own:
                 return
         elif now_s - self._contradicted_s >= self._settings.probe_interval_s:
             self.health.change(+1)  # at most once per interval: others must not be able to slow us down at will
             self._contradicted_s = now_s
-        self.contradict(incarnation)
+        self.contradict(min(incarnation, self._leapt_from + LEAP_MAX))
 
     def _hear_alive(self, rumour: Alive, sender: bytes, now_s: float, effects: list[Effect], is_asked: bool) -> None:
         endpoint_id = rumour.contact.endpoint_id
@@ -252,13 +282,13 @@ class Beliefs:
         if record is None:
             return
         known = max(record.incarnation, suspicion.incarnation if suspicion else 0)
-        if known <= incarnation <= known + INCARNATION_STEP_MAX:
+        if known <= incarnation <= known + LEAP_MAX:
             self._bury(endpoint_id, incarnation, accuser, False, now_s, effects)
 
     def _hear_left(self, rumour: Left, sender: bytes, now_s: float, effects: list[Effect]) -> None:
         endpoint_id, incarnation = rumour.endpoint_id, rumour.incarnation
         record = self.group.members.get(endpoint_id)
-        if record is None or not record.incarnation <= incarnation <= record.incarnation + INCARNATION_STEP_MAX:
+        if record is None or not record.incarnation <= incarnation <= record.incarnation + LEAP_MAX:
             return
         if sender == endpoint_id or not self._settings.doubts_deaths:
             self._bury(endpoint_id, incarnation, endpoint_id, True, now_s, effects)

@@ -14,6 +14,7 @@ from nearcast.transport.base import PeerAddress
 
 INCARNATION_MAX = 1 << 53  # what every reader of CBOR takes for a whole number; no honest member comes near
 INCARNATION_STEP_MAX = 1 << 16  # a larger jump by hearsay is a lie; guess: a refutation a second for 18 hours unheard
+LEAP_MAX = INCARNATION_STEP_MAX // 8  # of a suspicion, and of a contradiction; guess: hearsay may miss several of those
 RUMOURS_QUEUED_MAX = 2048  # guess: more than change in the time that one is told; the most told is dropped
 _NAMED_BYTES = 79  # of a suspicion or death, encoded: two ids of 34, a number of at most 9, list and kind 2
 

@@ -15,8 +15,9 @@ Non-goals: that all members see the same group at the same moment; that lies cos
 who is a member.
 
 Invariants: a member that answers is not dead for ever: whoever buried it tells it so in the next message, and it comes
-back with a higher incarnation. Own incarnation and sequence numbers only grow. Nothing is sent to an address that a
-message named for somebody who is not a member. Everything kept has a bound.
+back with a higher incarnation; if it is above that already, its own next message brings it back. Own incarnation and
+sequence numbers only grow. Nothing is sent to an address that a message named for somebody who is not a member.
+Everything kept has a bound.
 """
 
 from collections.abc import Hashable, Iterable
@@ -147,6 +148,7 @@ class Swim:
             beliefs.heard_from(sender_id, message.incarnation, effects)
             if message.rumours and kind is not SyncAnswer:
                 beliefs.hear(message.rumours, sender_id, now_s, effects)
+            beliefs.revive(sender_id, message.incarnation, effects)
         if kind is Ping:
             self._prober.on_ping(sender, message, effects)
         elif kind is Ack:
