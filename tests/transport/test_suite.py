@@ -61,6 +61,8 @@ def test_both_ends_know_whom_they_talk_to(make_endpoint: MakeEndpoint) -> None:
             near, far = await asyncio.gather(dialler.connect(listener.address()), listener.accept())
             assert near.remote_id == listener.endpoint_id == listener.address().endpoint_id
             assert far.remote_id == dialler.endpoint_id
+            assert near.remote_address() in listener.address().addresses
+            assert far.remote_address() in dialler.address().addresses
             rtt_s = near.rtt_s()
             assert rtt_s is None or 0 <= rtt_s < SOON_S
 

@@ -11,12 +11,13 @@ takes nothing for WRITE_TIMEOUT_S is gone.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nearcast.errors import LimitError, RemoteError, UnavailableError
 from nearcast.overlay.contact_fields import contact_fields, parse_contact
 from nearcast.overlay.flood import Conduct
+from nearcast.overlay.peers import ADDRESSES_MAX
 from nearcast.tasks import leading_error
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import PeerAddress, ReceiveStream, Stream
@@ -77,6 +78,13 @@ def parse_hello(fields: Any, remote_id: bytes) -> PeerAddress:
     if contact.endpoint_id != remote_id:
         raise RemoteError("malformed hello: the contact is of somebody else")
     return contact
+
+
+def seen_at(peer: PeerAddress, address: str | None) -> PeerAddress:
+    """The peer with the address that its packets come from: of all that it says of itself, that one is proven."""
+    if address is None or address in peer.addresses:
+        return peer
+    return replace(peer, addresses=(address, *peer.addresses)[:ADDRESSES_MAX])
 
 
 class Link:

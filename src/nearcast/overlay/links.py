@@ -28,7 +28,7 @@ from typing import Any, Final, Self
 from nearcast.errors import NearcastError, RemoteError, UnavailableError
 from nearcast.overlay.dialling import DialSlots
 from nearcast.overlay.flood import Bucket, Conduct
-from nearcast.overlay.link import RESET_CODE, Decode, Link, Reading, SmallReads, hello, is_hello, parse_hello
+from nearcast.overlay.link import RESET_CODE, Decode, Link, Reading, SmallReads, hello, is_hello, parse_hello, seen_at
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection, PeerAddress, Stream
 from nearcast.transport.pool import ConnectionPool
@@ -158,7 +158,8 @@ class Links:
         """
         endpoint_id, now_s = connection.remote_id, self._now_s()
         try:
-            link = Link(parse_hello(first, endpoint_id), now_s, is_dialled=False)
+            opener = seen_at(parse_hello(first, endpoint_id), connection.remote_address())
+            link = Link(opener, now_s, is_dialled=False)
             self._admit(link)
             async with self._counted(link, connection):
                 await link.run(stream, frames, self._reading)
@@ -266,6 +267,7 @@ class Links:
         is_ours = not self._pool.has(endpoint_id)
         try:
             connection = await self._connected(link)
+            link.peer = seen_at(link.peer, connection.remote_address())
             link.is_dialling = False
             stream = await connection.open_stream()
             await stream.send.write(hello(self._own()))

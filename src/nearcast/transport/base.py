@@ -66,6 +66,9 @@ class Connection(Protocol):
     @property
     def is_closed(self) -> bool: ...
 
+    def remote_address(self) -> str | None:
+        """The `ip:port` that the other side's packets come from now; None: over a relay alone, or unknown."""
+
     async def open_stream(self) -> Stream: ...
 
     async def accept_stream(self) -> Stream:

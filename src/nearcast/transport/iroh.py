@@ -195,6 +195,11 @@ class IrohConnection:
     def is_closed(self) -> bool:
         return self._connection.close_reason() is not None
 
+    def remote_address(self) -> str | None:
+        direct = [path for path in self._connection.paths() if path.is_ip]
+        used = next((path for path in direct if path.is_selected), direct[0] if direct else None)
+        return None if used is None else used.remote_addr
+
     def rtt_s(self) -> float | None:
         rtt_ms = self._connection.rtt()
         return None if rtt_ms is None else rtt_ms / 1000

@@ -172,6 +172,9 @@ class MemoryConnection:
     def is_closed(self) -> bool:
         return self._closed.is_set()
 
+    def remote_address(self) -> str | None:
+        return self._remote.location
+
     def rtt_s(self) -> float | None:
         return self._network.rtt_s(self.endpoint, self._remote)
 

@@ -2,8 +2,9 @@
 
 A group is an IP address or its network (/24, for IPv6 /48: what one customer of a provider usually has). A contact is
 in the groups of every address that it claims and of the one that its connection came from; whoever claims many fills
-many groups. Private and loopback addresses name no group: on another's LAN they mean nothing. A contact without any
-public address is "unplaced"; nodes of a LAN treat those as harmless, others give them a part of a bucket only.
+many groups. (Over a relay alone nothing is seen of where it is: there its claims are all there is.) Private and
+loopback addresses name no group: on another's LAN they mean nothing. A contact without any public address is
+"unplaced"; nodes of a LAN treat those as harmless, others give them a part of a bucket only.
 """
 
 import ipaddress
