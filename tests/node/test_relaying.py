@@ -1,6 +1,7 @@
 """What is asked of a node that lacks it is brought from others, whatever the nodes are connected like."""
 
 import asyncio
+import os
 import threading
 import time
 from dataclasses import replace
@@ -20,11 +21,13 @@ from nearcast.content.reader import read_range
 from nearcast.content.store import Store
 from nearcast.delivery.events import LeafVerified
 from nearcast.delivery.messages import FetchRequest, LeafSpan
-from nearcast.delivery.trail import HOPS_MAX
+from nearcast.delivery.trail import HOPS_MAX, begin
 from nearcast.errors import NearcastError, NotFoundError
 from nearcast.naming.link import Link
+from nearcast.transport.base import Connection, PeerAddress
 
 FILM = noise(5 * LEAF_BYTES + 17)
+READER = bytes(32)
 FRAMING = 1.01  # what headers, nodes and ends add at the most
 
 
@@ -65,6 +68,29 @@ def test_over_more_relays_than_there_are_hops_nothing_is_found(tmp_path: Path) -
             with pytest.raises(NotFoundError):
                 await nodes[0].get(root)
             assert not nodes[-1].served
+
+    run(main())
+
+
+def test_a_holder_that_is_too_far_away_for_the_first_question_is_known_at_the_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with net(tmp_path) as place:
+            relay, origin = await place.line("relay", "origin")
+            root, trail = keep_file(origin.store, FILM).root, begin(READER, os.urandom)
+            get, may_answer = relay.pool.get, asyncio.Event()
+
+            async def far(address: PeerAddress) -> Connection:
+                await may_answer.wait()
+                return await get(address)
+
+            monkeypatch.setattr(relay.pool, "get", far)
+            assert await relay.relay.can_bring(root, trail, 0, READER) is None
+            may_answer.set()
+            await until(lambda: not relay.relay._looking)
+            monkeypatch.setattr(relay.pool, "get", None)  # nobody is asked again
+            assert await relay.relay.can_bring(root, trail, 0, READER) is not None
 
     run(main())
 

@@ -16,6 +16,9 @@ NOT_FOUND_S: Final = 5.0  # and so long what nobody had is not looked for; guess
 ROOTS_MAX: Final = 4096  # remembered looks; guess: a minute's of a busy node, about 1 KB each
 FAN_OUT: Final = 8  # peers asked in one look: with three hops at most 8 + 64 + 512 questions for one, if nobody has it
 PATIENCE_S: Final = 0.8  # of a client, client/finding.py; whoever it asks has half of it for asking others
+# A look goes on for so long when whoever asked for it has had its answer: who asks again is told what was found. It is
+# four of the longest round trips of PlanetLab's matrix: a dial, a question, and once again what was lost.
+LOOK_ON_S: Final = 2.0
 STALL_S: Final = 1.0  # for each relay that may still follow, and one for who has it
 # Of what a channel pays, a sixteenth more may be delivered and forgiven, and a sixteenth may be spent on what it never
 # takes. Whoever pays upstream what is left of its own price after both, 7/8, gains nothing from the worst of clients

@@ -1,9 +1,10 @@
 """The relay of a node: what others ask for and is not here is brought from those who have it (delivery/upstream.py).
 
-A look for a root asks FAN_OUT of the peers that this node knows, and is remembered for a while. Looks of the same reach
-are shared while they are under way; a look waits only for looks of a shorter one (each relay takes one from the hops),
-so they cannot wait for each other. What is brought for several answers about one root at one price is brought once; a
-fetch stays for LINGER_S after its last answer, because a reader's next request comes soon.
+A look for a root asks FAN_OUT of the peers that this node knows, and is remembered for a while. It goes on when whoever
+asked for it can wait no longer: a holder that is too far away for the first question is known at the second. Looks of
+the same reach are shared while they are under way; a look waits only for looks of a shorter one (each relay takes one
+from the hops), so they cannot wait for each other. What is brought for several answers about one root at one price is
+brought once; a fetch stays for LINGER_S after its last answer, because a reader's next request comes soon.
 
 The copy stays as cached content, or goes at the end if the operator says so: then what this relay brought, and nothing
 that is pinned.
@@ -24,7 +25,7 @@ from nearcast.config import PaymentsConfig
 from nearcast.content.cid import Cid
 from nearcast.content.store import Store
 from nearcast.delivery.messages import FetchRequest, Holding
-from nearcast.delivery.relay import FAN_OUT, Looks, look_s, upstream_max_price
+from nearcast.delivery.relay import FAN_OUT, LOOK_ON_S, Looks, look_s, upstream_max_price
 from nearcast.delivery.relay_fetch import RelaySession
 from nearcast.delivery.relay_sources import Memory
 from nearcast.delivery.trail import Trail
@@ -203,7 +204,7 @@ class Relay:
         onward = trail.passed(self._finder.pool.endpoint_id)
         try:
             # Whoever asks us can ask the overlay itself, and strangers must not make us do so for them.
-            search = Search(onward, max_price, FAN_OUT, look_s(trail), looks_far=False)
+            search = Search(onward, max_price, FAN_OUT, LOOK_ON_S, looks_far=False)
             found = await self._finder.find(root, search)
         except StoreError as error:  # of this node's backends: it costs the look, not the node
             self._telemetry.event("look-failed", root=str(root), reason=error.message)
