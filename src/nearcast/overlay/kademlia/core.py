@@ -56,7 +56,7 @@ class Core:
         self.verify = verify
         self.unix = unix_clock
         self.table = Table(own.endpoint_id, settings, is_lan=True)
-        self.store = RecordStore(settings, rng)
+        self.store = RecordStore(settings, rng, is_lan=True)
         self.requests = Requests(settings.patience_s, settings.timeout_s)
         self._out: list[Effect] = []
         self._is_armed = False

@@ -87,7 +87,7 @@ class Kademlia:
         """Where this node is now: what it says of itself from now on."""
         self._core.own = own
         self._core.said = None if self.is_client else own
-        self._core.table.crowding.is_lan = not groups_of_all(own.addresses)
+        self._core.table.crowding.is_lan = self._core.store.is_lan = not groups_of_all(own.addresses)
 
     def join(self, seeds: Iterable[PeerAddress], now_s: float) -> list[Effect]:
         """Get to know the neighbourhood, by way of `seeds`. They are kept, to come back when everybody is lost."""

@@ -82,4 +82,4 @@ class KademliaSettings:
     provided_max: int = 200_000  # keys that this node provides
     publishing_max: int = 8  # publications under way; guess
     copies_per_lookup_max: int = 2  # records that a lookup leaves with each of two that lacked them; guess
-    records_per_network_max: int = 5_000  # of one /24 or /48: a store is not filled by fewer than four of them
+    records_per_network_max: int = 5_000  # of a /24, a /48 or no network: no fewer than four of them fill a store
