@@ -3,7 +3,16 @@
 import pytest
 
 from nearcast.overlay.coordinates.filters import Adjustment, LatencyFilter
-from nearcast.overlay.coordinates.guard import DOUBT, ERROR_MIN, REMEMBERED_PEERS_MAX, SURPRISE_MAX, Guard
+from nearcast.overlay.coordinates.guard import (
+    DOUBT,
+    ERROR_MIN,
+    REMEMBERED_PEERS_MAX,
+    SETTLED,
+    SETTLED_WEIGHT,
+    SLACK_S,
+    SURPRISE_MAX,
+    Guard,
+)
 
 PEER = b"p" * 32
 
@@ -59,6 +68,16 @@ def test_a_name_is_restored_by_samples_that_agree() -> None:
     for _ in range(20):
         error = guard.error_of(PEER, 0.05, 0.1, 0.1, 0.05)
     assert error == ERROR_MIN
+
+
+def test_contradiction_weighs_more_for_whoever_knows_where_it_is() -> None:
+    lost, settled = Guard(), Guard()
+    surprise = 1.0
+    far_s = 0.1 + (surprise + SETTLED) * (0.1 + SLACK_S)
+    while_lost = lost.error_of(PEER, 0.0, far_s, 0.1, SETTLED)
+    near_s = far_s - 0.01 * (0.1 + SLACK_S)  # an own error smaller by 0.01 explains as much less
+    once_settled = settled.error_of(PEER, 0.0, near_s, 0.1, SETTLED - 0.01)
+    assert once_settled == pytest.approx(SETTLED_WEIGHT * while_lost)
 
 
 def test_the_guard_is_bounded() -> None:
