@@ -20,7 +20,7 @@ SLACK_S = 0.01  # two hosts of one room, put 5 ms apart, are no surprise; measur
 GAIN = 0.25  # as Vivaldi's c_e: about the last four samples count
 DOUBT = 0.3  # a history above it has no say in a cluster; nine of ten honest peers stay below two thirds of it
 SETTLED = 0.3  # with an own error below it we know where we are: contradiction is not our own fault; guess, as fit's
-SETTLED_WEIGHT = 2.0  # of the history then. Measured: 3 puts a flash crowd's median error above 9 %, 1 lets liars drift more
+SETTLED_WEIGHT = 2.0  # of the history then; measured: 3 puts a crowd's median error above 9 %, 1 lets liars drift more
 SURPRISE_MAX = 5.0  # one sample cannot spoil an honest peer's name for more than about ten more
 REMEMBERED_PEERS_MAX = 512  # as many as the latency filter remembers
 
