@@ -183,7 +183,7 @@ def test_when_one_upstream_dies_the_next_one_is_asked(tmp_path: Path, monkeypatc
             root = keep_file(first.store, FILM).root
             assert keep_file(second.store, FILM).root == root
             monkeypatch.setattr(finding, "GRACE_S", 5.0)  # both are heard, however busy the machine is
-            dying, read_file = threading.Event(), first.store.read_file
+            dying, read_file, read_second = threading.Event(), first.store.read_file, second.store.read_file
 
             def read(cid: Cid, start: int, end: int) -> bytes:
                 if start >= 2 * LEAF_BYTES:
@@ -191,7 +191,12 @@ def test_when_one_upstream_dies_the_next_one_is_asked(tmp_path: Path, monkeypatc
                     raise NearcastError("the disk is gone")
                 return read_file(cid, start, end)
 
+            def read_later(cid: Cid, start: int, end: int) -> bytes:
+                assert dying.wait(30)  # or it would have sent everything before the first is asked for much
+                return read_second(cid, start, end)
+
             monkeypatch.setattr(first.store, "read_file", read)
+            monkeypatch.setattr(second.store, "read_file", read_later)
             task = asyncio.create_task(reader.get(root))
             await until(dying.is_set)
             await first.die()
