@@ -58,7 +58,7 @@ class OverlayConfig:
     region: str = ""  # a country such as DE, or a part of one such as us-west; empty: the registered one, or unknown
     detector: str = "swim"  # who watches which nodes are alive: swim, or van-renesse to compare
     coordinates: str = "nearcast"  # how round-trip times are estimated: one of COORDINATES
-    links_max: int = 256  # overlay streams with other nodes at once, also those that others opened
+    links_max: int = 256  # overlay streams with other nodes at once; three quarters at most of them opened by others
     members_max: int = (
         48  # watched by the failure detector: each is a connection; overlay/links.py has the price of one
     )
