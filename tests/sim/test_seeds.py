@@ -72,7 +72,7 @@ def until(is_so: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + DEADLINE_S
     while not is_so():
         assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+        time.sleep(0.02)  # another process changes it, and says so by nothing else
 
 
 @pytest.fixture
