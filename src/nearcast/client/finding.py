@@ -210,8 +210,7 @@ class Finder:
         name = address.endpoint_id.hex()[:8]
         if isinstance(answer, NearcastError):
             found.refusals[name] = answer
-            if search.patience_s >= PROBE_TIMEOUT_S:  # who was given less time has not failed
-                self._peers.failed(address.endpoint_id, self._clock.monotonic_s())
+            self._peers.failed(address.endpoint_id, self._clock.monotonic_s())
             return False
         self._peers.answered(address.endpoint_id)
         if answer[0].state not in ("all", "some", "relay"):

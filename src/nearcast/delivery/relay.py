@@ -41,7 +41,7 @@ def upstream_max_price(price_units_per_gib: int, limit_units_per_gib: int, *, at
 
 
 def look_s(trail: Trail) -> float:
-    """How long a node that was asked by this trail may look: half as long as whoever asked it waits."""
+    """How long a node that was asked by this trail may take to answer: half as long as whoever asked it waits."""
     return float(PATIENCE_S / 2.0 ** (HOPS_MAX + 1 - trail.hops))
 
 

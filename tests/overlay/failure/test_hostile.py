@@ -1,14 +1,10 @@
 """What members can do to a group by lying, and what they cannot."""
 
-import random
 from typing import Any
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.overlay.failure.groups import GroupRun, events, person, rng, sent, swim
 
-from nearcast.overlay.failure.beliefs import INTRODUCTIONS_MAX, STEPS_MAX, SWEEP
+from nearcast.overlay.failure.beliefs import INTRODUCTIONS_MAX, STEPS_MAX
 from nearcast.overlay.failure.events import MemberAlive, MemberDead, MemberSuspect
 from nearcast.overlay.failure.messages import (
     BUCKETS,
@@ -36,7 +32,6 @@ from nearcast.overlay.failure.rumours import (
 from nearcast.overlay.failure.settings import SwimSettings, lan
 from nearcast.overlay.failure.swim import Swim
 from nearcast.overlay.failure.syncing import ANSWERS_MAX, PIECE_BYTES_MAX
-from nearcast.overlay.machine import Arm
 from nearcast.sim.peer import Peer
 from nearcast.transport.base import PeerAddress
 
@@ -277,102 +272,3 @@ def test_liars_cannot_slow_a_member_down_faster_than_once_per_interval() -> None
         member.on_message(LIAR, Gossip(0, (lie,)), 10.0)
     assert member.local_health == 1
     assert member.incarnation == 100
-
-
-PEOPLE = st.integers(1, 6).map(person)
-INCARNATIONS = st.integers(0, 6) | st.sampled_from([INCARNATION_STEP_MAX, INCARNATION_STEP_MAX + 1, INCARNATION_MAX])
-IDS = PEOPLE.map(lambda contact: contact.endpoint_id)
-RUMOURS = st.lists(
-    st.builds(Alive, PEOPLE, INCARNATIONS)
-    | st.builds(Suspect, IDS, INCARNATIONS, IDS)
-    | st.builds(Dead, IDS, INCARNATIONS, IDS)
-    | st.builds(Left, IDS, INCARNATIONS),
-    max_size=4,
-).map(tuple)
-
-
-class OneMember(RuleBasedStateMachine):
-    """One member, whatever others say. Number 2 is honest: it contradicts whatever it hears of itself."""
-
-    @initialize(settings=st.sampled_from([lan(), SwimSettings(members_max=4, doubts_deaths=False)]))
-    def begin(self, settings: SwimSettings) -> None:
-        self.now_s = 0.0
-        self.honest_s = 0.0
-        self.member = Swim(person(1), random.Random(1), settings)
-        self.honest = Swim(person(2), random.Random(2), settings)
-        self.timers: list[tuple[float, Any]] = []
-        self.incarnation = 0
-        self.known: dict[bytes, int] = {}
-        self.do(self.member.start(0.0))
-        self.do(self.member.know([person(2), person(3)], 0.0))
-
-    def do(self, effects: Any) -> None:
-        for effect in effects:
-            if isinstance(effect, Arm):
-                assert effect.after_s >= 0
-                self.timers.append((self.now_s + effect.after_s, effect.timer))
-        assert len(self.timers) < 2000
-
-    @rule(sender=st.integers(3, 6).map(person), incarnation=INCARNATIONS, rumours=RUMOURS, kind=st.integers(0, 4))
-    def hear(self, sender: PeerAddress, incarnation: int, rumours: Any, kind: int) -> None:
-        message: Any = [
-            Gossip(incarnation, rumours),
-            Ping(5, incarnation, rumours),
-            Ack(self.member._prober._sequence, incarnation, rumours),
-            PingRequest(5, incarnation, person(2).endpoint_id, rumours),
-            SyncAnswer(incarnation, bytes([0, 4]), rumours, True),
-        ][kind]
-        self.known.pop(sender.endpoint_id, None)  # its own word undoes what it never was, said by whomever
-        self.do(self.member.on_message(sender, message, self.now_s))
-
-    @rule(by_s=st.floats(0.01, 20))
-    def wait(self, by_s: float) -> None:
-        """Time passes, timers ring in order; some of them late."""
-        self.now_s += by_s
-        due = sorted((entry for entry in self.timers if entry[0] <= self.now_s), key=lambda entry: entry[0])
-        self.timers = [entry for entry in self.timers if entry[0] > self.now_s]
-        for _, timer in due:
-            self.do(self.member.on_timer(timer, self.now_s))
-
-    @rule()
-    def sweep_early(self) -> None:
-        self.do(self.member.on_timer(SWEEP, self.now_s))
-
-    @rule()
-    def the_honest_one_is_never_dead_for_ever(self) -> None:
-        """It pings; whatever is said of it in the answer it contradicts; after that it is no longer dead here.
-
-        Its own clock runs on meanwhile, so that it may leap as often as the furthest hearsay needs.
-        """
-        honest = self.honest
-        for _ in range(10):
-            self.honest_s += 10.0
-            ping = Ping(1, honest.incarnation, (honest._beliefs.own,))
-            effects = list(self.member.on_message(person(2), ping, self.now_s))
-            self.do(effects)
-            for send in sent(effects, Ack):
-                honest.on_message(person(1), send.message, self.honest_s)
-        self.do(self.member.on_message(person(2), Gossip(honest.incarnation, (honest._beliefs.own,)), self.now_s))
-        assert self.member.state_of(person(2).endpoint_id) != "dead"
-        if person(2) in self.member.members():
-            assert self.member.state_of(person(2).endpoint_id) == "alive"
-
-    @invariant()
-    def numbers_only_grow_and_everything_is_bounded(self) -> None:
-        if not hasattr(self, "member"):
-            return
-        beliefs = self.member._beliefs
-        assert beliefs.own.incarnation >= self.incarnation
-        self.incarnation = beliefs.own.incarnation
-        members = beliefs.group.members
-        for endpoint_id in self.known.keys() & members.keys():
-            assert members[endpoint_id].incarnation >= self.known[endpoint_id]
-        self.known = {endpoint_id: record.incarnation for endpoint_id, record in members.items()}
-        assert person(1).endpoint_id not in members
-        assert len(members) <= self.member.settings.members_max
-        assert not members.keys() & beliefs.group.tombstones.keys()
-        assert 0 <= self.member.local_health <= 8
-
-
-OneMember.TestCase.settings = settings(stateful_step_count=30)
-TestOneMember = OneMember.TestCase
