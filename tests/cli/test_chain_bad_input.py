@@ -50,6 +50,14 @@ def test_another_chain_than_the_configured_one(payer: Person, chain: Chain) -> N
     assert "no chain is called 'bse'" in unknown.line()
 
 
+def test_a_chain_without_a_registry_keeps_nobody_from_what_is_free(payer: Person) -> None:
+    payer.home.joinpath("film").write_bytes(b"free")
+    cid = payer.run("add", "film", "--json").json["cid"]
+    ended = payer.run("get", cid, "copy", "--chain", "base", "--no-lan")
+    assert ended.code == 0, ended.stderr
+    assert payer.home.joinpath("copy").read_bytes() == b"free"
+
+
 def test_nobody_at_the_endpoint(payer: Person) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -74,8 +74,9 @@ class FakePurse:
 
 
 class FakeNodes:
-    def __init__(self, *records: NodeRecord) -> None:
+    def __init__(self, *records: NodeRecord, unread: NearcastError | None = None) -> None:
         self._records = records
+        self.unread = unread
 
     async def lookup(self, endpoint_ids: Any) -> dict[bytes, NodeRecord]:
         wanted = set(endpoint_ids)
@@ -206,6 +207,21 @@ def test_nobody_is_paid_who_is_not_registered_or_asks_too_much() -> None:
             assert not purse.opened
             assert isinstance(giving.nobody(), RefusedError)
             assert "registry" in giving.nobody().message
+
+    run(main())
+
+
+def test_a_registry_that_cannot_be_read_is_not_one_that_lacks_the_node() -> None:
+    async def main() -> None:
+        nodes = FakeNodes(unread=UnavailableError("nobody answers", fix="start one"))
+        spend = Spend(FakePurse(), cast(KnownNodes, nodes), LIMIT, CAP)
+        found = Found(ROOT, offerings=[offering(1, CHEAP)])
+        async with Supply(cast(ConnectionPool, None), found, TRAIL, spend, lambda _: None) as giving:
+            assert await giving.more() == []
+            told = giving.nobody()
+        assert isinstance(told, UnavailableError)
+        assert told.message.endswith("cannot be read: nobody answers")
+        assert told.fix == "start one"
 
     run(main())
 

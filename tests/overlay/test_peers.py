@@ -8,6 +8,7 @@ from tests.depth import by_day
 from nearcast.errors import UsageError
 from nearcast.overlay.peers import (
     ADDRESSES_MAX,
+    BACK_OFF_CONFIGURED_S_MAX,
     BACK_OFF_S,
     BACK_OFF_S_MAX,
     PEERS_MAX,
@@ -75,6 +76,16 @@ def test_failures_back_off_and_news_forgives_them() -> None:
     assert book.known()[0].retry_s - now_s == BACK_OFF_S, "failures count in a row only"
     book.failed(peer(9).endpoint_id, now_s)  # a stranger's failure is no entry
     assert len(book.known()) == 1
+
+
+def test_the_operators_own_are_never_left_alone_for_long() -> None:
+    book = PeerBook()
+    book.add(peer(1), "config", 0)
+    book.add(peer(2), "lan", 0)
+    for each in (1, 2):
+        for _ in range(5):
+            book.failed(peer(each).endpoint_id, 100.0)
+    assert book.candidates(100.0 + BACK_OFF_CONFIGURED_S_MAX) == [peer(1)]
 
 
 def test_the_book_is_bounded_and_keeps_what_the_operator_named() -> None:

@@ -34,6 +34,7 @@ def test_amounts_are_exact_and_rounded_once() -> None:
 def test_the_window_follows_what_was_paid() -> None:
     assert window_bytes(0, PRICE) == WINDOW_BYTES_MIN
     assert window_bytes(cost_units(20 * MIB, PRICE), PRICE) == pytest.approx(10 * MIB, rel=0.01)
+    assert window_bytes(cost_units(64 * MIB, PRICE), PRICE) == pytest.approx(18 * MIB, rel=0.01)  # half of 32 + 64 / 16
     assert window_bytes(CAPACITY, PRICE) == WINDOW_BYTES_MAX
     assert window_bytes(0, 0) == WINDOW_BYTES_MAX
     assert step_bytes(0, PRICE) == WINDOW_BYTES_MIN // 4
@@ -85,6 +86,22 @@ def test_what_was_lost_is_forgiven_within_a_bound() -> None:
             break
         forgiven_bytes += unpaid_bytes
     assert forgiven_bytes == FORGIVEN_BYTES
+
+
+def test_who_loses_window_after_window_gets_smaller_ones_and_not_the_end_of_its_credit() -> None:
+    """A payer that is killed with all of a window on its way, whenever it has paid for 20 MiB more."""
+    account = PayeeAccount(CAPACITY, paid_units=cost_units(256 * MIB, PRICE))
+    windows = []
+    for _ in range(100):
+        windows.append(account.room_bytes(PRICE))
+        account.deliver(windows[-1], PRICE)
+        assert account.reconcile(PRICE)
+        account.deliver(20 * MIB, PRICE)
+        account.pay(whole_units(account.delivered_parts))
+    assert windows[0] == pytest.approx(24 * MIB, rel=0.01)
+    assert windows[4] < 4 * MIB
+    assert min(windows) < 2 * MIB
+    assert step_bytes(account.paid_units, PRICE, account.forgiven_parts) < step_bytes(account.paid_units, PRICE) // 4
 
 
 def test_what_was_forgiven_too_early_is_no_longer_forgiven_once_it_is_paid() -> None:

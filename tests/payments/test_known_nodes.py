@@ -123,5 +123,10 @@ def test_when_the_chain_is_down_the_last_reading_counts() -> None:
             nodes = KnownNodes(directory, clock, telemetry, tasks)
             assert await nodes.lookup([ONE.endpoint_id, TWO.endpoint_id]) == {ONE.endpoint_id: ONE}
             assert told == ["registry-unread"]
+            assert str(nodes.unread) == "the chain is down", "so two may be registered all the same"
+            directory.is_down = False
+            clock.now_s += MISSING_REFRESH_S
+            await nodes.lookup([TWO.endpoint_id])
+            assert nodes.unread is None
 
     run(main())

@@ -12,7 +12,7 @@ from nearcast.content.cid import raw_cid
 from nearcast.errors import DiskFullError, RefusedError, StoreError
 from nearcast.payments import tab as tab_module
 from nearcast.payments import voucher_writer
-from nearcast.payments.credit import PART_BITS, cost_units
+from nearcast.payments.credit import FORGIVEN_BYTES, PART_BITS, cost_units
 from nearcast.payments.credit_line import LOST_S
 from nearcast.payments.customer import Customer
 from nearcast.payments.messages import Stop, Unwelcome, stop_fields
@@ -174,18 +174,26 @@ def test_who_just_stops_paying_gets_one_window_whatever_it_opens(
     in_shop(act, tmp_path)
 
 
-def test_what_was_lost_is_forgiven_to_a_payer_that_comes_back_but_not_for_ever(tmp_path: Path) -> None:
+def test_what_was_lost_is_forgiven_to_a_payer_that_comes_back_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tab_module, "QUIET_S", 0.02)
+
     async def act(shop: Shop) -> None:
         payer = Payer(1)
         customer, end = await greeted(shop, payer)
-        for _ in range(17):  # what is borne per channel, and a window
+        for _ in range(FORGIVEN_BYTES // MIB + 1):  # what is borne per channel, and a window
             with opened(customer, end) as tab:
                 assert await tab.room(MIB, 0)
                 tab.deliver(MIB)
             end = await shop.greet(payer)
             await end.answer()
         with opened(customer, end) as tab:
-            assert not await tab.room(MIB, 0)
+            assert not await tab.room(MIB, 60)  # and nobody waits for what cannot come
+            assert tab.is_worn_out
+            await end.pay(payer.promise(cost_units(MIB, PRICE) - 1))  # it had arrived after all
+            assert await tab.room(MIB, PATIENCE_S)
+            assert not tab.is_worn_out
 
     in_shop(act, tmp_path)
 

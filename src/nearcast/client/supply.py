@@ -111,10 +111,15 @@ class Supply:
         price = min(offering.holding.price for offering in self._found.offerings)
         asked = f"nobody gives {self._found.root} for free; the cheapest asks {price / UNITS_PER_USDC:g} USDC per GiB"
         if self._spend is None:
-            return RefusedError(f"{asked}, and nothing is paid here", fix="get it with a wallet, and without --free")
+            fix = "nearcast get pays for it, with a wallet (nearcast wallet create) and without --free"
+            return RefusedError(f"{asked}, and nothing is paid here", fix=fix)
         if price > self._spend.max_price_units_per_gib:
             limit = self._spend.max_price_units_per_gib / UNITS_PER_USDC
             return RefusedError(f"{asked}, over the limit of {limit:g}", fix=f"--max-price {price / UNITS_PER_USDC:g}")
+        unread = self._spend.nodes.unread
+        if unread is not None:
+            told = f"{asked}, and the registry, which says who may be paid, cannot be read: {unread.message}"
+            return type(unread)(told, fix=unread.fix)
         return RefusedError(f"{asked}, but who asks is not in the registry with its bond", fix="get it from others")
 
     def _free_groups(self, found: Found) -> deque[list[Source]]:

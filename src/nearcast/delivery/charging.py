@@ -30,6 +30,9 @@ class Tab(Protocol):
     @property
     def is_stopped(self) -> bool: ...
 
+    @property
+    def is_worn_out(self) -> bool: ...
+
     def may_send(self, size_bytes: int) -> bool: ...
 
     def deliver(self, size_bytes: int) -> None: ...
@@ -95,7 +98,7 @@ class Bill:
 
     def piece_bytes(self) -> int:
         """How much content may leave at a time: a piece is a step of the window, so that vouchers come in between."""
-        return step_bytes(self.account.paid_units, self.offer.price)
+        return step_bytes(self.account.paid_units, self.offer.price, self.account.forgiven_parts)
 
 
 def _nobody(_peer: bytes) -> bool:

@@ -45,6 +45,7 @@ BRING_S = 60.0
 TURN_S = 120.0  # in line for a place; guess, and less than a client puts up with (asking.py)
 SLOW_READER_S = 30.0  # a reader that takes not one piece in so long is cut off; IPFS gateways use the same
 LISTED = Refusal("listed", "it is on the chain's blacklist, so this node does not serve it")
+WORN_OUT = "more was lost on this channel than this node bears; take it back, and pay from a new one"
 LOOP = Refusal("loop", "the request came through this node before")
 
 ServePolicy: TypeAlias = Callable[[Cid], bool]
@@ -246,6 +247,8 @@ class Sending:
     def _unpaid(self, tab: Tab) -> End:
         if tab.is_stopped or self._serving.charging is None:
             return End("stopped", "")
+        if tab.is_worn_out:
+            return End("unpaid", WORN_OUT)
         patience_s = self._serving.charging.unpaid_patience_s
         return End("unpaid", f"no voucher for what was sent within {patience_s:g} s")
 

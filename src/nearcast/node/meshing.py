@@ -71,6 +71,7 @@ class Meshing:
         self.providing: Providing | None = None
         self.service: MeshService | None = None
         self._since_s = 0.0
+        self._told = set[bytes]()  # whom the overlay has as a door, as we last looked
         self._wanted = asyncio.Event()
         self._ready = asyncio.Event()
         if not is_client:
@@ -132,8 +133,12 @@ class Meshing:
         async with self._made() as service:
             self.service, self._since_s = service, asyncio.get_running_loop().time()
             service.mesh.recall(remembered)
-            service.seed([*remembered, *self._seeds()])
-            service.seed(self._peers.configured(), "config")
+            configured = self._peers.configured()
+            service.seed(configured, "config")
+            self._told = {each.endpoint_id for each in configured}
+            others = {each.endpoint_id: each for each in remembered if each.endpoint_id not in self._told}
+            others.update((each.endpoint_id, each) for each in self._new_seeds())
+            service.seed(others.values())
             self._ready.set()
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -184,12 +189,16 @@ class Meshing:
 
     async def _keep_seeding(self, service: "MeshService") -> None:
         """The LAN's nodes come and go, and the registry is read late."""
-        told = set[bytes]()
         while True:
-            seeds = list(self._seeds())
-            service.seed([each for each in seeds if each.endpoint_id not in told])
-            told = {each.endpoint_id for each in seeds}
             await asyncio.sleep(SEEDS_S)
+            service.seed(self._new_seeds())
+
+    def _new_seeds(self) -> list[PeerAddress]:
+        """Whom we did not know when we looked last: a door that is told again would be knocked at again, at once."""
+        seeds = list(self._seeds())
+        new = [each for each in seeds if each.endpoint_id not in self._told]
+        self._told = {each.endpoint_id for each in seeds}
+        return new
 
     async def _keep_contacts(self, service: "MeshService") -> None:
         while True:

@@ -53,18 +53,22 @@ async def running_money(
     clock: Clock,
     telemetry: Telemetry,
     connect: Callable[[str, int], JsonRpc] = JsonRpc,
-) -> AsyncIterator[Money]:
-    """Earning and paying as wished, while the block runs; at its end what is due is paid.
+) -> AsyncIterator[Money | None]:
+    """Earning and paying as wished, while the block runs; at its end what is due is paid. None on a chain without a
+    registry: nobody there can be paid, and what is free can be fetched all the same.
 
     `connect(url, chain_id)`: who answers for the chain. Raises as `earning` does; a payer's chain is asked only when
     there is something to pay.
     """
     config = wish.config
     settled = deployment(config.chain.network)
-    if "Registry" not in settled.contracts and config.payments.price is not None:
-        raise UsageError(
-            f"{settled.name} has no registry of Nearcast yet, so nobody can be paid", fix="use --chain dev"
-        )
+    if "Registry" not in settled.contracts:
+        if config.payments.price is not None:
+            raise UsageError(
+                f"{settled.name} has no registry of Nearcast yet, so nobody can be paid", fix="use --chain dev"
+            )
+        yield None
+        return
     async with AsyncExitStack() as stack:
         rpc = await stack.enter_async_context(connect(config.chain.rpc, settled.chain_id))
         folder = config.chain_folder(settled.chain_id)
@@ -84,7 +88,7 @@ async def running_money(
         if config.payments.price is not None:
             paid = await stack.enter_async_context(earning(wish, chain, identity, clock, telemetry))
         spend = None
-        if wish.pays and "Registry" in settled.contracts:
+        if wish.pays:
             purse = await stack.enter_async_context(_purse(wish, chain, clock, telemetry))
             spend = Spend(purse, nodes, config.payments.max_price, config.payments.fetch_cap)
         yield Money(settled, nodes, paid, spend)

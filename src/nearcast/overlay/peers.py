@@ -20,6 +20,8 @@ PEERS_MAX = 1024  # guess: every node of a large office; about 1 KB each
 ADDRESSES_MAX = 16  # of one peer; more is noise or an attempt to make us dial around
 BACK_OFF_S = 2.0  # after the first failure; guess: a restart takes about as long
 BACK_OFF_S_MAX = 120.0  # a node that is back is found again after two minutes at the latest
+# The operator's own may be all there is: one that restarts is found sooner. A search waits 0.8 s for one that is dead.
+BACK_OFF_CONFIGURED_S_MAX = 5.0
 
 _ENDPOINT_ID = re.compile(rf"[0-9A-Fa-f]{{{2 * ENDPOINT_ID_BYTES}}}")  # bytes.fromhex alone would skip spaces
 _PLACE = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}")
@@ -82,7 +84,8 @@ class PeerBook:
         """It could not be reached, or did not answer."""
         peer = self._peers.get(endpoint_id)
         if peer is not None:
-            peer.retry_s = now_s + min(BACK_OFF_S * 2**peer.failures, BACK_OFF_S_MAX)
+            most_s = BACK_OFF_CONFIGURED_S_MAX if "config" in peer.origins else BACK_OFF_S_MAX
+            peer.retry_s = now_s + min(BACK_OFF_S * 2**peer.failures, most_s)
             peer.failures = min(peer.failures + 1, 16)
 
     def answered(self, endpoint_id: bytes) -> None:

@@ -6,8 +6,9 @@ its fetches cost and however they overlap, because both ends add the same parts 
 
 The payee delivers at most one window ahead of what it holds vouchers for. The window follows what was paid (as a
 congestion window follows what was acknowledged): a stranger is trusted with WINDOW_BYTES_MIN, a good customer with half
-of what it has paid, nobody with more than WINDOW_BYTES_MAX. The payer signs for what it verified and for nothing else,
-so it has no window of its own to lose.
+of what it has paid, nobody with more than WINDOW_BYTES_MAX, nor with more than half of what could still be forgiven if
+it were lost: so a channel on a bad link gets slower, and does not come to its end by a few losses. The payer signs for
+what it verified and for nothing else, so it has no window of its own to lose.
 """
 
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ WINDOW_BYTES_MIN: Final = 1 << 20  # one leaf of unixfs-v1-2025
 WINDOW_BYTES_MAX: Final = 64 << 20  # 200 MB/s at 300 ms are on their way at a time
 STEPS_PER_WINDOW: Final = 4  # vouchers per window: the newest is on its way long before the window is used up
 # Bytes that were sent and never arrived, because a link broke or an end crashed, are nobody's fault and nobody pays.
-# A payee bears so many per channel. At market prices (0.01 USDC per GiB) the fixed part is worth 160 units, a
-# sixtieth of the gas that opening another channel costs; the other part is a sixteenth of what the payer paid.
-FORGIVEN_BYTES: Final = 16 << 20
+# A payee bears so many per channel. At market prices (0.01 USDC per GiB) the fixed part is worth 320 units, a
+# thirtieth of the gas that opening another channel costs; the other part is a sixteenth of what the payer paid.
+FORGIVEN_BYTES: Final = 32 << 20
 FORGIVEN_SHARE: Final = 16
-RESTS_UNITS: Final = 160  # what FORGIVEN_BYTES cost at market prices: of rests below a unit, one per greeting
+LOSSES: Final = 2  # windows that could be forgiven, when one is granted: another one after this one; guess
+RESTS_UNITS: Final = 320  # what FORGIVEN_BYTES cost at market prices: of rests below a unit, one per greeting
 # A relay pays for what it brings before it is paid. What it brought for a channel and that channel did not take (a
 # reader that went away; one that never meant to buy, and is the friend of whoever was paid) is its loss, so that has a
 # bound, too: the fixed part lets four readers of one payer each be a whole run of leaves ahead.
@@ -50,16 +52,25 @@ def bytes_for(units: int, price_units_per_gib: int) -> int:
     return (units << PART_BITS) // price_units_per_gib
 
 
-def window_bytes(paid_units: int, price_units_per_gib: int) -> int:
-    """How far delivery may run ahead of payment once `paid_units` were paid, at this price."""
+def forgivable_parts(paid_units: int, price_units_per_gib: int) -> int:
+    """How much of what was lost on the way a payee bears in all, once `paid_units` were paid."""
+    return parts_of(FORGIVEN_BYTES, price_units_per_gib) + (paid_units << PART_BITS) // FORGIVEN_SHARE
+
+
+def window_bytes(paid_units: int, price_units_per_gib: int, forgiven_parts: int = 0) -> int:
+    """How far delivery may run ahead of payment at this price, once `paid_units` were paid and so much was forgiven."""
     if price_units_per_gib == 0:
         return WINDOW_BYTES_MAX
-    return min(WINDOW_BYTES_MAX, max(WINDOW_BYTES_MIN, bytes_for(paid_units, price_units_per_gib) // 2))
+    earned_bytes = bytes_for(paid_units, price_units_per_gib) // 2
+    left_parts = forgivable_parts(paid_units, price_units_per_gib) - forgiven_parts
+    borne_bytes = left_parts // price_units_per_gib // LOSSES
+    return min(WINDOW_BYTES_MAX, max(WINDOW_BYTES_MIN, min(earned_bytes, borne_bytes)))
 
 
-def step_bytes(paid_units: int, price_units_per_gib: int) -> int:
-    """After how many verified bytes the payer signs again."""
-    return window_bytes(paid_units, price_units_per_gib) // STEPS_PER_WINDOW
+def step_bytes(paid_units: int, price_units_per_gib: int, forgiven_parts: int = 0) -> int:
+    """After how many verified bytes the payer signs again. It does not know what was forgiven: where that was much, its
+    vouchers come in the pauses of the stream (payments/pace.py)."""
+    return window_bytes(paid_units, price_units_per_gib, forgiven_parts) // STEPS_PER_WINDOW
 
 
 @dataclass(slots=True)
@@ -98,7 +109,8 @@ class PayeeAccount:
         if left_parts <= 0:
             return 0
         unpaid_parts = self.unpaid_parts if whole_units(self.unpaid_parts) else 0
-        ahead_bytes = window_bytes(self.paid_units, price_units_per_gib) - -(-unpaid_parts // price_units_per_gib)
+        window = window_bytes(self.paid_units, price_units_per_gib, self.forgiven_parts)
+        ahead_bytes = window - -(-unpaid_parts // price_units_per_gib)
         return max(0, min(ahead_bytes, -(-left_parts // price_units_per_gib)))
 
     def may_send(self, size_bytes: int, price_units_per_gib: int) -> bool:
@@ -140,8 +152,7 @@ class PayeeAccount:
         """
         if self.open_streams or not whole_units(self.unpaid_parts):
             return True
-        bound_parts = FORGIVEN_BYTES * price_units_per_gib + (self.paid_units << PART_BITS) // FORGIVEN_SHARE
-        if self.forgiven_parts + self.unpaid_parts > bound_parts:
+        if self.forgiven_parts + self.unpaid_parts > forgivable_parts(self.paid_units, price_units_per_gib):
             return False
         self.forgiven_parts += self.unpaid_parts
         self.delivered_parts = self.paid_units << PART_BITS

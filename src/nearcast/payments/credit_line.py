@@ -38,6 +38,7 @@ class CreditLine:
         self.aside_parts = 0  # for what answers are having brought just now
         self.left_behind_parts = 0  # spent for answers that ended before they had taken it; part of `brought_parts`
         self.has_come_back = False  # the payer, owing something; and nothing was delivered since
+        self.is_worn_out = False  # what stands in the way was lost, and is more than the account forgives
         self._delivered_at_s = -LOST_S  # since it may have been before a restart, long ago
         self._has_answered = False  # the payer has paid since something was delivered
         self._payer = payer
@@ -97,6 +98,7 @@ class CreditLine:
         """A voucher is on disk. By how much it is more than the one before."""
         gained_units = self.account.pay(units)
         self._has_answered |= gained_units > 0
+        self.is_worn_out = self.is_worn_out and not gained_units
         self.changed.beat()
         return gained_units
 
@@ -110,7 +112,7 @@ class CreditLine:
         if not (self.has_come_back or self._has_answered or is_lost):
             return
         before = self.account.delivered_parts
-        self.account.reconcile(price_units_per_gib)
+        self.is_worn_out = not self.account.reconcile(price_units_per_gib)
         if self.account.delivered_parts < before:
             self._owed.forgive()
             self._on_sale()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from nearcast.chain.node_records import NodeRecord
 from nearcast.clock import Clock
-from nearcast.errors import NearcastError
+from nearcast.errors import NearcastError, UnavailableError
 from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 
@@ -42,6 +42,14 @@ class KnownNodes:
         self._loaded_s: float | None = None
         self._tried_s: float | None = None
         self._loading: asyncio.Task[None] | None = None
+        self._failure: NearcastError | None = None
+
+    @property
+    def unread(self) -> NearcastError | None:
+        """Why a node may be missing here that is in the registry: the last reading failed, or the first one takes long."""
+        if self._failure is None and self._loaded_s is None and self._loading is not None:
+            return UnavailableError("the first reading of it takes long", fix="try again in a moment")
+        return self._failure
 
     def get(self, endpoint_id: bytes) -> NodeRecord | None:
         """The node of that endpoint as of the last reading, active or not. None: it is not registered."""
@@ -78,7 +86,9 @@ class KnownNodes:
         try:
             self._keep(await self._directory.load())
             self._loaded_s = self._clock.monotonic_s()
+            self._failure = None
         except NearcastError as error:
+            self._failure = error
             self._telemetry.event("registry-unread", reason=error.message)
         finally:
             self._loading = None

@@ -74,6 +74,11 @@ class Tab:
         if taken_parts:
             self._line.changed.beat()  # more may be brought for others
 
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether more was lost on this channel than is forgiven: no voucher will make room for another byte."""
+        return self._line.is_worn_out
+
     async def room(self, size_bytes: int, patience_s: float) -> bool:
         """Wait until so many bytes may leave. False when it is stopped, or when nobody pays for `patience_s`."""
         paid_units, since_s = self._line.account.paid_units, self._line.clock.monotonic_s()
@@ -85,6 +90,8 @@ class Tab:
             if self.is_stopped or left_s <= 0 or self._line.account.is_exhausted():
                 return False
             if now_s - since_s >= QUIET_S:
+                if self.is_worn_out:
+                    return False
                 self._set_under_way(False)
             await self._line.changed.wait(min(left_s, QUIET_S))
         return True

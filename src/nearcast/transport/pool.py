@@ -21,7 +21,9 @@ from nearcast.transport.base import Connection, Endpoint, PeerAddress
 CONNECTIONS_MAX = 256  # guess: more peers than one download or one LAN has
 DIAL_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
 # A peer that was killed, or whose machine lost its power, says no goodbye, and QUIC finds out after half a minute only.
-SILENCE_S = 3.0  # without an answer to anything that was asked; guess: a busy machine answers something by then
+# Without an answer to anything that was asked. Guess: a busy machine answers something by then, and it is less than two
+# questions of a relay's take that come as soon as the back-off between them allows (overlay/peers.py).
+SILENCE_S = 2.5
 
 
 class ConnectionPool:
