@@ -46,7 +46,7 @@ class KnownNodes:
 
     @property
     def unread(self) -> NearcastError | None:
-        """Why a node may be missing here that is in the registry: the last reading failed, or the first one takes long."""
+        """Why a registered node may be missing here: the last reading failed, or the first one takes long."""
         if self._failure is None and self._loaded_s is None and self._loading is not None:
             return UnavailableError("the first reading of it takes long", fix="try again in a moment")
         return self._failure
