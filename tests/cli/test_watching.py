@@ -10,7 +10,16 @@ from nearcast.cli.output import Mode, Output
 from nearcast.cli.tally import Tally
 from nearcast.cli.watching import report_fields, summary_lines, take, watched
 from nearcast.content.cid import raw_cid
-from nearcast.delivery.events import FetchEvent, FetchReport, LeafVerified, Planned, SourceFailed, SourceJoined
+from nearcast.delivery.events import (
+    Depositing,
+    FetchEvent,
+    FetchReport,
+    Hiring,
+    LeafVerified,
+    Planned,
+    SourceFailed,
+    SourceJoined,
+)
 
 FILE = raw_cid(bytes(32))
 MEBIBYTE = 1 << 20
@@ -61,6 +70,17 @@ def test_without_a_terminal_only_trouble_is_told() -> None:
             on_event(event)
     assert isinstance(output.stderr, io.StringIO)
     assert output.stderr.getvalue().count("\n") == 1
+
+
+def test_what_may_be_paid_and_what_leaves_the_wallet_is_said_before() -> None:
+    hired = Hiring("alice", price_units_per_gib=10_000, expected_units=559, fetch_cap_units=100)
+    _, told = played([hired, Depositing("alice", 1_000_000, opens=True), Depositing("alice", 20_000, opens=False)])
+    assert told == [
+        "  nobody gives it for free: alice is paid 0.01 USDC per GiB of verified bytes,",
+        "  about 0.000559 USDC for all of it, 0.0001 USDC at most (--cap)",
+        "  1.00 USDC of the wallet open a channel to it first; what is not spent can be taken back",
+        "  0.02 USDC of the wallet go into the channel to it first; what is not spent can be taken back",
+    ]
 
 
 def test_programs_are_told_nothing_on_the_way() -> None:

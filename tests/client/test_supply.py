@@ -1,7 +1,7 @@
 """Who is asked and who is paid, one after the other, until the thing is there."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from nearcast.client.finding import Found
 from nearcast.client.spending import Spend
 from nearcast.client.supply import FURTHER_MAX, Supply
 from nearcast.content.cid import Cid, raw_cid
+from nearcast.delivery.events import Depositing, FetchEvent, Hiring
 from nearcast.delivery.messages import Holding, State
 from nearcast.delivery.source import Source
 from nearcast.delivery.trail import begin
@@ -66,9 +67,12 @@ class FakePurse:
     def has_channel(self, node: NodeRecord) -> bool:
         return node.endpoint_id in self.open_with
 
-    async def channel_for(self, node: NodeRecord, expected_units: int) -> FakeChannel:
+    async def channel_for(
+        self, node: NodeRecord, expected_units: int, on_deposit: Callable[[int, bool], None]
+    ) -> FakeChannel:
         if node.endpoint_id in self.failing:
             raise self.failing[node.endpoint_id]
+        on_deposit(CAP, node.endpoint_id not in self.open_with)
         self.opened.append((node.endpoint_id, expected_units))
         return FakeChannel(node, self.payings)
 
@@ -233,6 +237,21 @@ def test_a_node_is_held_to_the_price_that_it_told() -> None:
             await giving.more()
             assert purse.payings[0].max_price_units_per_gib == CHEAP
             assert purse.opened == [(key(1), CHEAP)], "a GiB"
+
+    run(main())
+
+
+def test_what_it_may_cost_and_what_leaves_the_wallet_is_told_before() -> None:
+    async def main() -> None:
+        told: list[FetchEvent] = []
+        spend = Spend(FakePurse(), cast(KnownNodes, FakeNodes(record(1))), LIMIT, CHEAP // 2)
+        found = Found(ROOT, offerings=[offering(1, CHEAP)])
+        async with Supply(cast(ConnectionPool, None), found, TRAIL, spend, lambda _: None, told.append) as giving:
+            await giving.more()
+        assert told == [
+            Hiring("01010101", CHEAP, CHEAP, CHEAP // 2),  # of all of it, though the cap ends it halfway
+            Depositing("01010101", CAP, opens=True),
+        ]
 
     run(main())
 

@@ -41,17 +41,24 @@ async def _send(world: Payers, signer: Signer, call: object) -> None:
 
 
 def test_a_channel_is_opened_once_and_found_again(tmp_path: Path) -> None:
+    deposited: list[tuple[int, bool]] = []
+
+    def told(units: int, opens: bool) -> None:
+        deposited.append((units, opens))
+
     async def test(world: Payers) -> None:
         before = await _balance(world)
         async with world.purse() as purse:
             assert not purse.has_channel(NODE)
-            channel = await purse.channel_for(NODE, 10)
+            channel = await purse.channel_for(NODE, 10, told)
+            assert deposited == [(BUDGET.deposit_units, True)]
             config = channel.config
             assert (config.payer, config.payer_authorizer) == (WALLET.address, HOT.address)
             assert (config.receiver, config.receiver_authorizer) == (NODE.operator, NODE.hot_key)
             assert channel.left_units() == BUDGET.deposit_units
-            assert await purse.channel_for(NODE, BUDGET.deposit_units) is channel
+            assert await purse.channel_for(NODE, BUDGET.deposit_units, told) is channel
             assert purse.has_channel(NODE)
+            assert len(deposited) == 1, "it is there"
         async with world.purse(wallet=None) as purse:
             assert purse.has_channel(NODE)
             again = await purse.channel_for(NODE, 10)
@@ -82,7 +89,11 @@ def test_more_is_paid_in_when_what_is_left_does_not_do(tmp_path: Path) -> None:
     async def test(world: Payers) -> None:
         async with world.purse() as purse:
             channel = await purse.channel_for(NODE, 10)
-            assert await purse.channel_for(NODE, 3 * BUDGET.deposit_units) is channel
+            more: list[tuple[int, bool]] = []
+            needed_units = 3 * BUDGET.deposit_units
+            filled = await purse.channel_for(NODE, needed_units, lambda units, opens: more.append((units, opens)))
+            assert filled is channel
+            assert more == [(2 * BUDGET.deposit_units, False)], "and who pays is told"
             assert channel.left_units() == 3 * BUDGET.deposit_units
             state = await Settlement(world.rpc, DEV.contracts["BatchSettlement"]).channel(channel.channel_id)
             assert state.balance_units == channel.account.capacity_units == 3 * BUDGET.deposit_units
@@ -136,8 +147,11 @@ def test_without_a_wallet_it_says_what_opens_a_channel(tmp_path: Path) -> None:
 def test_two_processes_never_sign_for_one_channel(tmp_path: Path) -> None:
     async def test(world: Payers) -> None:
         async with world.purse() as one, world.purse() as two:
-            first, second = await one.channel_for(NODE, 10), await two.channel_for(NODE, 10)
+            opened: list[bool] = []
+            first = await one.channel_for(NODE, 10)
+            second = await two.channel_for(NODE, 10, lambda _, opens: opened.append(opens))
             assert first.channel_id != second.channel_id
+            assert opened == [True], "and who pays is told"
         async with world.purse() as one, world.purse() as two, world.purse(wallet=None) as three:
             found = {(await each.channel_for(NODE, 10)).channel_id for each in (one, two)}
             assert found == {first.channel_id, second.channel_id}

@@ -9,6 +9,7 @@ from nearcast.cli.money import usdc_text
 from nearcast.cli.output import Output, printable
 from nearcast.cli.tally import Tally
 from nearcast.delivery.events import (
+    Depositing,
     FetchEvent,
     FetchReport,
     Hiring,
@@ -48,9 +49,11 @@ def take(tally: Tally, event: FetchEvent, say: Callable[[str], None]) -> None:
             tally.add(event.source, event.size_bytes)
         case Hiring():
             price, most = usdc_text(event.price_units_per_gib), usdc_text(event.expected_units)
-            channel = "; a channel to it is opened first" if event.opens_channel else ""
             say(f"  nobody gives it for free: {printable(event.source)} is paid {price} per GiB of verified bytes,")
-            say(f"  about {most} in all, {usdc_text(event.fetch_cap_units)} at most (--cap){channel}")
+            say(f"  about {most} for all of it, {usdc_text(event.fetch_cap_units)} at most (--cap)")
+        case Depositing():
+            does = "open a channel to it first" if event.opens else "go into the channel to it first"
+            say(f"  {usdc_text(event.units)} of the wallet {does}; what is not spent can be taken back")
         case Paying():
             pass  # as it was said
         case SourceFailed():

@@ -1,5 +1,6 @@
 """Whose money a fetch may spend, and how much of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,8 +26,13 @@ class Purse(Protocol):
     def has_channel(self, node: "NodeRecord") -> bool:
         """Whether a channel to it with money left is open."""
 
-    async def channel_for(self, node: "NodeRecord", expected_units: int) -> Channel:
-        """That channel, or a new one. Raises FundsError, WalletError, ChainError, UnavailableError, RefusedError."""
+    async def channel_for(
+        self, node: "NodeRecord", expected_units: int, on_deposit: Callable[[int, bool], None]
+    ) -> Channel:
+        """That channel, or a new one. `on_deposit(units, opens)`: before money leaves the wallet.
+
+        Raises FundsError, WalletError, ChainError, UnavailableError, RefusedError.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Self
 from nearcast.client.choosing import Offering, Payee, affordable, free_of_charge, in_order, size_bytes_of
 from nearcast.client.finding import Found
 from nearcast.client.spending import Spend
-from nearcast.delivery.events import FetchEvent, Hiring
+from nearcast.delivery.events import Depositing, FetchEvent, Hiring
 from nearcast.delivery.http_source import HttpSource
 from nearcast.delivery.peer_source import NAME_DIGITS, PeerSource
 from nearcast.delivery.relay import stall_s
@@ -174,10 +174,15 @@ class Supply:
         left_parts = self._allowance.pot.left_parts()
         if left_parts <= 0:
             raise RefusedError("the cap of this fetch is used up", fix="give it a higher --cap")
-        expected_units = min(cost_units(size_bytes_of(payee.offering), price), spend.fetch_cap_units)
+        expected_units = cost_units(size_bytes_of(payee.offering), price)
         name = payee.offering.address.endpoint_id.hex()[:NAME_DIGITS]
-        self._on_event(Hiring(name, price, expected_units, spend.fetch_cap_units, not payee.has_channel))
-        channel = await spend.purse.channel_for(payee.node, expected_units)
+        self._on_event(Hiring(name, price, expected_units, spend.fetch_cap_units))
+
+        def deposited(units: int, opens: bool) -> None:
+            self._on_event(Depositing(name, units, opens))
+
+        wanted_units = min(expected_units, spend.fetch_cap_units)
+        channel = await spend.purse.channel_for(payee.node, wanted_units, deposited)
         paying = channel.paying(self._found.root, price, self._allowance)
         self._payings.append(paying)
         return self._peer(payee.offering, paying)

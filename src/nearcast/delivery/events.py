@@ -55,14 +55,22 @@ class SourceJoined:
 
 @dataclass(frozen=True, slots=True)
 class Hiring:
-    """A source is about to be paid, before a channel is opened or a voucher signed: what it asks, what that may come
-    to (by the size it tells, at most the cap), the cap of the fetch, and whether a channel has to be opened."""
+    """A source is about to be paid, before a channel is opened or a voucher signed: what it asks, what all of the thing
+    would come to (by the size it tells), and the cap of the fetch."""
 
     source: str
     price_units_per_gib: int
     expected_units: int
     fetch_cap_units: int
-    opens_channel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Depositing:
+    """So much is about to leave the wallet, into a channel to a source; `opens`: into a new one."""
+
+    source: str
+    units: int
+    opens: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Paying:
     channel_id: bytes
 
 
-FetchEvent: TypeAlias = Planned | LeafVerified | SourceFailed | SourceJoined | Hiring | Paying
+FetchEvent: TypeAlias = Planned | LeafVerified | SourceFailed | SourceJoined | Hiring | Depositing | Paying
 
 
 @dataclass(slots=True)

@@ -37,6 +37,9 @@ from nearcast.payments.spent import Deposit, Seen
 from nearcast.payments.terms import WITHDRAW_DELAY_S, Terms
 from nearcast.tasks import in_thread
 
+OnDeposit = Callable[[int, bool], None]
+"""Told how many units are about to leave the wallet, and whether they open a channel."""
+
 
 @dataclass
 class ChannelOpening:
@@ -87,12 +90,15 @@ class ChannelOpening:
         config = ChannelConfig(wallet.address, hot, terms.receiver, terms.hot_key, terms.token, WITHDRAW_DELAY_S, salt)
         return new_channel(terms.domain, config)
 
-    async def fill(self, own: OwnChannel, terms: Terms, expected_units: int, *, opens: bool) -> ChannelState:
+    async def fill(
+        self, own: OwnChannel, terms: Terms, expected_units: int, on_deposit: OnDeposit, *, opens: bool
+    ) -> ChannelState:
         """Deposit into it, as much as the budget says or as is expected; its state then. FundsError, WalletError."""
         wallet = await self.unlocked(terms)
         wish = Wish(self.promising.budget.deposit_units, expected_units)
         amount_units = wish.amount_units(await self._usable_units(wallet), self._funds_fix())
         planned = planned_deposit(own, amount_units, await self._now_s(), opens=opens)
+        on_deposit(amount_units, opens)
         await in_thread(write_down, self.promising.book, own, planned)
         await self._send(own, planned, wallet)
         return await self._filled(own, planned)

@@ -23,7 +23,7 @@ from nearcast.clock import Clock
 from nearcast.errors import ChainError, RefusedError, StoreError, UnavailableError, one_error
 from nearcast.payments.budget import Budget, Day, Pot
 from nearcast.payments.channel_lock import ChannelLock
-from nearcast.payments.channel_opening import ChannelOpening, pays
+from nearcast.payments.channel_opening import ChannelOpening, OnDeposit, pays
 from nearcast.payments.list_file import FILE_NAME
 from nearcast.payments.list_reading import ListReader
 from nearcast.payments.payer_channel import Desk, PayerChannel
@@ -44,6 +44,10 @@ REFUSED_PAUSE_S: Final = 30
 CLOSE_PATIENCE_S: Final = 2.0  # guess: for the payees to read the last vouchers when this process ends
 LAST_LOOK_S: Final = 2.0  # guess: for evidence of the last offers to be on disk, beside the payees' reading
 WITHDRAWING: Final = "its money is being taken back"
+
+
+def _unheard(_units: int, _opens: bool) -> None:
+    """For whoever need not know what leaves the wallet."""
 
 
 class Purse:
@@ -136,7 +140,9 @@ class Purse:
             for channel_id, (own, seen) in self._known.items()
         )
 
-    async def channel_for(self, node: NodeRecord, expected_units: int) -> PayerChannel:
+    async def channel_for(
+        self, node: NodeRecord, expected_units: int, on_deposit: OnDeposit = _unheard
+    ) -> PayerChannel:
         """A channel that pays this node and has so much left: one that is there, filled up, or a new one.
 
         Without a wallet: one that is there, however little is left. RefusedError for a node that lied before, or that
@@ -148,7 +154,7 @@ class Purse:
         channel = self._best(terms)
         if channel is None or channel.left_units() < max(1, expected_units):
             async with self._turns.setdefault(node.operator, asyncio.Lock()):  # a deposit may take minutes
-                channel = await self._with_money(terms, node, expected_units)
+                channel = await self._with_money(terms, node, expected_units, on_deposit)
         channel.node = node
         self._look_again(channel)
         return channel
@@ -169,23 +175,25 @@ class Purse:
     def _best(self, terms: Terms) -> PayerChannel | None:
         return max(self._usable(terms), key=PayerChannel.left_units, default=None)
 
-    async def _with_money(self, terms: Terms, node: NodeRecord, expected_units: int) -> PayerChannel:
+    async def _with_money(
+        self, terms: Terms, node: NodeRecord, expected_units: int, on_deposit: OnDeposit
+    ) -> PayerChannel:
         needed_units = max(1, expected_units)
         refusal = None if self._best(terms) else await self._reconsider(terms)
         channel = self._best(terms) or await self._from_book(terms, node, needed_units)
         if channel is None:
             if refusal is not None:
                 raise refusal
-            return await self._new(terms, node, expected_units)
+            return await self._new(terms, node, expected_units, on_deposit)
         if channel.left_units() < needed_units:
             await self._look(channel)  # somebody may have filled it up by hand, or be emptying it
             if channel.retired is not None:
-                return await self._with_money(terms, node, expected_units)
+                return await self._with_money(terms, node, expected_units, on_deposit)
         left_units = channel.left_units()
         if left_units >= needed_units or (self._opening.wallet is None and left_units > 0):
             return channel
         own = OwnChannel(channel.channel_id, channel.config, channel.account.signed_units)
-        state = await self._opening.fill(own, terms, needed_units - left_units, opens=False)
+        state = await self._opening.fill(own, terms, needed_units - left_units, on_deposit, opens=False)
         channel.account.capacity_units = state.balance_units
         return channel
 
@@ -242,13 +250,13 @@ class Purse:
         self._looked_at_s[own.channel_id] = self._clock.monotonic_s()
         return 0 if state.withdraw_begun_at else state.balance_units
 
-    async def _new(self, terms: Terms, node: NodeRecord, expected_units: int) -> PayerChannel:
+    async def _new(self, terms: Terms, node: NodeRecord, expected_units: int, on_deposit: OnDeposit) -> PayerChannel:
         own = await self._opening.new(terms)
         lock = ChannelLock.take(self._locks, own.channel_id)
         if lock is None:
             raise StoreError("the lock of a channel that is new is taken")
         self._held.callback(lock.release)
-        state = await self._opening.fill(own, terms, expected_units, opens=True)
+        state = await self._opening.fill(own, terms, expected_units, on_deposit, opens=True)
         self._looked_at_s[own.channel_id] = self._clock.monotonic_s()
         return self._start(own, node, state.balance_units, lock)
 
