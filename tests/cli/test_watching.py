@@ -1,6 +1,7 @@
 """A fetch as it is shown: bookkeeping from its events, bars, and the words at the end."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -74,6 +75,8 @@ def test_without_a_terminal_only_trouble_is_told() -> None:
 
 def test_what_may_be_paid_and_what_leaves_the_wallet_is_said_before() -> None:
     hired = Hiring("alice", price_units_per_gib=10_000, expected_units=559, fetch_cap_units=100)
+    _, told = played([replace(hired, expected_units=None)])
+    assert told[1] == "  it does not say how much that is, 0.0001 USDC at most (--cap)"
     _, told = played([hired, Depositing("alice", 1_000_000, opens=True), Depositing("alice", 20_000, opens=False)])
     assert told == [
         "  nobody gives it for free: alice is paid 0.01 USDC per GiB of verified bytes,",

@@ -252,6 +252,11 @@ def test_what_it_may_cost_and_what_leaves_the_wallet_is_told_before() -> None:
             Hiring("01010101", CHEAP, CHEAP, CHEAP // 2),  # of all of it, though the cap ends it halfway
             Depositing("01010101", CAP, opens=True),
         ]
+        told.clear()
+        found = Found(ROOT, offerings=[offering(1, CHEAP, size_bytes=None)])
+        async with Supply(cast(ConnectionPool, None), found, TRAIL, spend, lambda _: None, told.append) as giving:
+            await giving.more()
+        assert told[0] == Hiring("01010101", CHEAP, None, CHEAP // 2)
 
     run(main())
 

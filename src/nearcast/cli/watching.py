@@ -48,9 +48,11 @@ def take(tally: Tally, event: FetchEvent, say: Callable[[str], None]) -> None:
         case LeafVerified():
             tally.add(event.source, event.size_bytes)
         case Hiring():
-            price, most = usdc_text(event.price_units_per_gib), usdc_text(event.expected_units)
+            price, whole = usdc_text(event.price_units_per_gib), "it does not say how much that is"
+            if event.expected_units is not None:
+                whole = f"about {usdc_text(event.expected_units)} for all of it"
             say(f"  nobody gives it for free: {printable(event.source)} is paid {price} per GiB of verified bytes,")
-            say(f"  about {most} for all of it, {usdc_text(event.fetch_cap_units)} at most (--cap)")
+            say(f"  {whole}, {usdc_text(event.fetch_cap_units)} at most (--cap)")
         case Depositing():
             does = "open a channel to it first" if event.opens else "go into the channel to it first"
             say(f"  {usdc_text(event.units)} of the wallet {does}; what is not spent can be taken back")

@@ -176,7 +176,8 @@ class Supply:
             raise RefusedError("the cap of this fetch is used up", fix="give it a higher --cap")
         expected_units = cost_units(size_bytes_of(payee.offering), price)
         name = payee.offering.address.endpoint_id.hex()[:NAME_DIGITS]
-        self._on_event(Hiring(name, price, expected_units, spend.fetch_cap_units))
+        told_units = None if payee.offering.holding.size_bytes is None else expected_units
+        self._on_event(Hiring(name, price, told_units, spend.fetch_cap_units))
 
         def deposited(units: int, opens: bool) -> None:
             self._on_event(Depositing(name, units, opens))

@@ -56,11 +56,11 @@ class SourceJoined:
 @dataclass(frozen=True, slots=True)
 class Hiring:
     """A source is about to be paid, before a channel is opened or a voucher signed: what it asks, what all of the thing
-    would come to (by the size it tells), and the cap of the fetch."""
+    would come to (by the size it tells; None where it tells none), and the cap of the fetch."""
 
     source: str
     price_units_per_gib: int
-    expected_units: int
+    expected_units: int | None
     fetch_cap_units: int
 
 

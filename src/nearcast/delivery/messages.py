@@ -44,6 +44,7 @@ from nearcast.fields import (
 )
 
 VERSION = 1
+SIZE_BYTES_MAX = 1 << 63  # of what a peer says that it has
 ROOTS_MAX = 64  # one probe; guess: a page and everything it links to
 SPANS_MAX = 1024  # one fetch; about 45 KiB of request, well under a message's limit
 SPAN_LEAVES_MAX = 1 << 16  # leaves asked in one fetch; guess: 64 GiB, far over what a client asks at a time
@@ -285,7 +286,7 @@ def _holding(fields: dict[str, Any]) -> Holding:
     size = fields.get("size")
     return Holding(
         state=choice_of(fields.get("state"), "the state", _STATES),
-        size_bytes=None if size is None else integer_of(size, "the size", 1 << 63),
+        size_bytes=None if size is None else integer_of(size, "the size", SIZE_BYTES_MAX),
         price=integer_of(fields.get("price", PRICE_FREE), "the price", PRICE_MAX),
     )
 

@@ -13,12 +13,15 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from nearcast.clock import Clock
-from nearcast.content.cid import Cid
+from nearcast.content.blocks import MissingBlockError
+from nearcast.content.cid import DAG_PB, Cid
+from nearcast.content.dagpb import decode_node
 from nearcast.content.store import Store
 from nearcast.delivery.answer import Listed
 from nearcast.delivery.charging import Charging
 from nearcast.delivery.large_buffers import keep_large_buffers
 from nearcast.delivery.messages import (
+    SIZE_BYTES_MAX,
     End,
     FetchRequest,
     Holding,
@@ -28,7 +31,7 @@ from nearcast.delivery.messages import (
 )
 from nearcast.delivery.sending import SLOW_READER_S, Relaying, Sending, ServePolicy, Serving
 from nearcast.delivery.serve_gate import ServeGate
-from nearcast.errors import ChangedError, RemoteError, StoreError, UnavailableError
+from nearcast.errors import ChangedError, IntegrityError, LimitError, RemoteError, StoreError, UnavailableError
 from nearcast.tasks import in_thread
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import Connection, Stream
@@ -147,7 +150,12 @@ class _Answering:
 
     def _holdings(self, roots: tuple[Cid, ...]) -> list[Holding]:
         price = self._serving.price()
-        return [replace(self._holding(root), price=price) for root in roots]
+        holdings = [replace(self._holding(root), price=price) for root in roots]
+        if len(roots) == 1 and holdings[0].state in Holding.SERVABLE and holdings[0].size_bytes is None:
+            # Who asks for one thing is about to get it, and wants to know what that costs. Not of many: it takes 5 ms
+            # for a folder of a thousand names (measured).
+            holdings = [replace(holdings[0], size_bytes=self._size_by_links(roots[0]))]
+        return holdings
 
     def _holding(self, root: Cid) -> Holding:
         """`all` only where one look tells that nothing is missing: a file, or what is held by a pin."""
@@ -159,12 +167,24 @@ class _Answering:
         except ChangedError:
             stat = None
         is_here = stat is not None and stat.kind != "changed"
+        is_one_block = stat is not None and stat.kind in ("packed", "inside")
+        size_bytes = None if stat is None or (is_one_block and root.codec == DAG_PB) else stat.size_bytes
         if stat is not None and is_here and stat.complete and (stat.held or stat.kind in ("flat", "in place")):
-            return Holding("all", stat.size_bytes)
+            return Holding("all", size_bytes)
         own = None if serving.relaying is None else serving.relaying.own(root)
         if own is not None:
             return own
-        return Holding("some", stat.size_bytes) if stat is not None and is_here else Holding("none", None)
+        return Holding("some", size_bytes) if stat is not None and is_here else Holding("none", None)
+
+    def _size_by_links(self, root: Cid) -> int | None:
+        """Of a folder with all that is below it, as its own links say; None where they do not."""
+        try:
+            block = self._serving.store.get_block(root)
+            below = [link.tsize for link in decode_node(block).links]
+        except (ChangedError, IntegrityError, LimitError, MissingBlockError):
+            return None
+        sizes = [each for each in below if each is not None]
+        return min(len(block) + sum(sizes), SIZE_BYTES_MAX) if len(sizes) == len(below) else None
 
     async def _relayed(self, request: ProbeRequest, holdings: list[Holding]) -> list[Holding]:
         """The same, with what others could bring in place of what is not here."""
