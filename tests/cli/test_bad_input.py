@@ -284,6 +284,12 @@ def test_a_gateway_that_lies(reader: Person) -> None:
     assert not list(reader.home.glob("baf*"))
 
 
+def test_a_wallet_that_was_named_and_is_not_there(reader: Person) -> None:
+    ended = reader.run("get", CID, "copy", "--no-lan", "--wallet", "gone.json")
+    assert ended.code == 14
+    assert "gone.json" in ended.line()
+
+
 def test_nobody_to_ask(reader: Person) -> None:
     ended = reader.get(CID)
     assert ended.code in (3, 4)

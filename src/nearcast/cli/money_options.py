@@ -53,12 +53,19 @@ class MoneyCall:
         return self.call.config({**self.flags, **flags})
 
     def wallet(self, config: "Config", *, may_ask: bool) -> "Callable[[], Signer] | None":
-        """How to open the wallet; None when there is none, or nobody who could be asked for its password."""
+        """How to open the wallet; None when there is none, or nobody who could be asked for its password.
+
+        Raises WalletError when one was named that is not there.
+        """
         from nearcast.cli.keyring import has_no_password, open_wallet
         from nearcast.cli.passwords import given_password
 
         chain_call = ChainCall(self.call, config, self.password_file)
         if not config.wallet_file.exists():
+            if config.chain.wallet is not None:
+                from nearcast.chain.keystore import keystore_address
+
+                keystore_address(config.wallet_file)  # it was named, so that it is not there is said
             return None
         if not may_ask and given_password(chain_call) is None and not has_no_password(config.wallet_file):
             return None
