@@ -74,13 +74,16 @@ def test_without_a_terminal_only_trouble_is_told() -> None:
 
 
 def test_what_may_be_paid_and_what_leaves_the_wallet_is_said_before() -> None:
-    hired = Hiring("alice", price_units_per_gib=10_000, expected_units=559, fetch_cap_units=100)
+    hired = Hiring(
+        "alice", 10_000, 559, max_price_units_per_gib=50_000, fetch_cap_units=100, left_today_units=4_999_000
+    )
     _, told = played([replace(hired, expected_units=None)])
-    assert told[1] == "  it does not say how much that is, 0.0001 USDC at most (--cap)"
+    assert told[1] == "  it does not say how much that is"
     _, told = played([hired, Depositing("alice", 1_000_000, opens=True), Depositing("alice", 20_000, opens=False)])
     assert told == [
         "  nobody gives it for free: alice is paid 0.01 USDC per GiB of verified bytes,",
-        "  about 0.000559 USDC for all of it, 0.0001 USDC at most (--cap)",
+        "  about 0.000559 USDC for all of it",
+        "  limits: 0.05 USDC per GiB (--max-price), 0.0001 USDC for this fetch (--cap), 4.999 USDC left today",
         "  1.00 USDC of the wallet open a channel to it first; what is not spent can be taken back",
         "  0.02 USDC of the wallet go into the channel to it first; what is not spent can be taken back",
     ]

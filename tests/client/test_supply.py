@@ -62,6 +62,7 @@ class FakePurse:
     open_with: set[bytes] = field(default_factory=set)
     failing: dict[bytes, NearcastError] = field(default_factory=dict)
     opened: list[tuple[bytes, int]] = field(default_factory=list)
+    left_today_units: int = 5 * CAP
     payings: list[FakePaying] = field(default_factory=list)
 
     def has_channel(self, node: NodeRecord) -> bool:
@@ -249,14 +250,26 @@ def test_what_it_may_cost_and_what_leaves_the_wallet_is_told_before() -> None:
         async with Supply(cast(ConnectionPool, None), found, TRAIL, spend, lambda _: None, told.append) as giving:
             await giving.more()
         assert told == [
-            Hiring("01010101", CHEAP, CHEAP, CHEAP // 2),  # of all of it, though the cap ends it halfway
+            Hiring("01010101", CHEAP, CHEAP, LIMIT, CHEAP // 2, 5 * CAP),  # of all, above the cap as well
             Depositing("01010101", CAP, opens=True),
         ]
         told.clear()
         found = Found(ROOT, offerings=[offering(1, CHEAP, size_bytes=None)])
         async with Supply(cast(ConnectionPool, None), found, TRAIL, spend, lambda _: None, told.append) as giving:
             await giving.more()
-        assert told[0] == Hiring("01010101", CHEAP, None, CHEAP // 2)
+        assert told[0] == Hiring("01010101", CHEAP, None, LIMIT, CHEAP // 2, 5 * CAP)
+
+    run(main())
+
+
+def test_nobody_is_hired_on_a_day_whose_cap_is_used_up() -> None:
+    async def main() -> None:
+        purse = FakePurse(left_today_units=0)
+        async with supply(purse, offering(1, CHEAP)) as giving:
+            assert await giving.more() == []
+            assert purse.opened == [], "no money goes into a channel for nothing"
+            assert "the cap of this day" in giving.nobody().message
+            assert "day_cap" in (giving.nobody().fix or "")
 
     run(main())
 

@@ -153,8 +153,9 @@ def test_the_cap_of_a_fetch_is_never_passed(tmp_path: Path) -> None:
             dag = keep_file(node.peer.store, CONTENT)
             cap_units = whole_units(parts_of(5 * LEAF_BYTES, MAX_PRICE))
             source = who.source(node, dag.root, cap_units=cap_units)
-            with pytest.raises(NearcastError, match="more than may be spent"):
+            with pytest.raises(NearcastError, match="more than may be spent") as caught:
                 await who.reader.fetcher.fetch(Wanted(dag.root), [source], who.reader.events.append)
+            assert "--cap" in (caught.value.fix or ""), "nobody else is any cheaper"
             await who.channel.settle()
             assert who.reader.told(LeafVerified)
             assert 0 < who.channel.account.signed_units <= cap_units

@@ -52,7 +52,10 @@ def take(tally: Tally, event: FetchEvent, say: Callable[[str], None]) -> None:
             if event.expected_units is not None:
                 whole = f"about {usdc_text(event.expected_units)} for all of it"
             say(f"  nobody gives it for free: {printable(event.source)} is paid {price} per GiB of verified bytes,")
-            say(f"  {whole}, {usdc_text(event.fetch_cap_units)} at most (--cap)")
+            say(f"  {whole}")
+            price_max, cap, today = event.max_price_units_per_gib, event.fetch_cap_units, event.left_today_units
+            limits = f"{usdc_text(price_max)} per GiB (--max-price), {usdc_text(cap)} for this fetch (--cap)"
+            say(f"  limits: {limits}, {usdc_text(today)} left today")
         case Depositing():
             does = "open a channel to it first" if event.opens else "go into the channel to it first"
             say(f"  {usdc_text(event.units)} of the wallet {does}; what is not spent can be taken back")

@@ -23,6 +23,10 @@ class Channel(Protocol):
 class Purse(Protocol):
     """The channels that a payer pays from: payments/purse.py has the real one."""
 
+    @property
+    def left_today_units(self) -> int:
+        """What the cap on a day still allows, as far as this process knows."""
+
     def has_channel(self, node: "NodeRecord") -> bool:
         """Whether a channel to it with money left is open."""
 

@@ -174,10 +174,14 @@ class Supply:
         left_parts = self._allowance.pot.left_parts()
         if left_parts <= 0:
             raise RefusedError("the cap of this fetch is used up", fix="give it a higher --cap")
+        left_today_units = spend.purse.left_today_units
+        if not left_today_units:
+            raise RefusedError("the cap of this day (UTC) is used up", fix="raise payments.day_cap in config.toml")
         expected_units = cost_units(size_bytes_of(payee.offering), price)
         name = payee.offering.address.endpoint_id.hex()[:NAME_DIGITS]
         told_units = None if payee.offering.holding.size_bytes is None else expected_units
-        self._on_event(Hiring(name, price, told_units, spend.fetch_cap_units))
+        limits = spend.max_price_units_per_gib, spend.fetch_cap_units, left_today_units
+        self._on_event(Hiring(name, price, told_units, *limits))
 
         def deposited(units: int, opens: bool) -> None:
             self._on_event(Depositing(name, units, opens))

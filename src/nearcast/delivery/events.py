@@ -56,12 +56,14 @@ class SourceJoined:
 @dataclass(frozen=True, slots=True)
 class Hiring:
     """A source is about to be paid, before a channel is opened or a voucher signed: what it asks, what all of the thing
-    would come to (by the size it tells; None where it tells none), and the cap of the fetch."""
+    would come to (by the size it tells; None where it tells none), and what the payer allows."""
 
     source: str
     price_units_per_gib: int
     expected_units: int | None
+    max_price_units_per_gib: int
     fetch_cap_units: int
+    left_today_units: int
 
 
 @dataclass(frozen=True, slots=True)

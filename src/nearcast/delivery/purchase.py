@@ -38,7 +38,8 @@ class Purchase:
         """So many bytes are about to be asked for. RefusedError when the caps do not allow it."""
         if not self.may_ask(size_bytes):
             raise RefusedError(
-                "it would cost more than may be spent (--cap, or the day's)", fix="raise the caps, or get it for free"
+                "it would cost more than may be spent (--cap, or the day's)",
+                fix="allow more with --cap, or payments.day_cap in config.toml; what has arrived is kept",
             )
         self._awaited_bytes += size_bytes
 

@@ -73,5 +73,6 @@ class Roster:
         if all(isinstance(error, NotFoundError) for error in reasons.values()):
             return NotFoundError(f"nobody has {self._root} ({told})")
         if not any(isinstance(error, UnavailableError) for error in reasons.values()):
-            return RemoteError(f"nobody gave {self._root} ({told})", fix="get it from somebody else")
+            fixes = [error.fix for error in reasons.values() if error.fix is not None]
+            return RemoteError(f"nobody gave {self._root} ({told})", fix=next(iter(fixes), "get it from somebody else"))
         return UnavailableError(f"nobody could give {self._root} ({told})", fix="try again; what has arrived is kept")

@@ -92,9 +92,10 @@ class ChannelPaying:
             raise RefusedError("the node wants a price that it did not offer")
         parts = parts_of(size_bytes, price_units_per_gib)
         names = ("the cap on one fetch", "the cap on one day", "the channel's money")
-        for pot, name in zip(self._pots, names, strict=True):
+        means = ("--cap", "payments.day_cap in config.toml", "nearcast channel top-up")
+        for pot, name, how in zip(self._pots, names, means, strict=True):
             if parts > pot.free_parts(self):
-                raise RefusedError(f"budget: {name} is used up")
+                raise RefusedError(f"budget: {name} is used up", fix=f"allow more with {how}")
         self._allowance.spend(self, size_bytes, price_units_per_gib)
         self._day.spend(self, parts)
         self._channel.pot.spend(self, parts)

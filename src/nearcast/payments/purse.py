@@ -128,6 +128,11 @@ class Purse:
         day = self._promising.day
         return day.signed_units if day.day == self._promising.today() else 0
 
+    @property
+    def left_today_units(self) -> int:
+        """What the cap on a day still allows for vouchers, as far as this process knows."""
+        return max(0, self.budget.day_cap_units - self.signed_today_units)
+
     def has_channel(self, node: NodeRecord) -> bool:
         """Whether a channel to this node with money in it is open already, as far as our books know."""
         terms = self._terms(node)
