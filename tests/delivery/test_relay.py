@@ -82,6 +82,9 @@ def test_a_look_is_remembered_for_its_reach_and_for_a_while() -> None:
     assert looks.recall(ROOT, 2, 100.0 + FOUND_S) == (False, None)
     assert looks.recall(ROOT, 1, 100.0 + NOT_FOUND_S - 0.1) == (True, None)
     assert looks.recall(ROOT, 1, 100.0 + NOT_FOUND_S) == (False, None)
+    looks.keep(ROOT, 1, None, 100.0, until_s=102.0)  # somebody was left alone, and may be asked again then
+    assert looks.recall(ROOT, 1, 101.9) == (True, None)
+    assert looks.recall(ROOT, 1, 102.0) == (False, None)
 
 
 def test_a_thousand_nonsense_roots_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,9 @@ def test_the_operators_own_are_never_left_alone_for_long() -> None:
     for each in (1, 2):
         for _ in range(5):
             book.failed(peer(each).endpoint_id, 100.0)
+    assert book.next_retry_s(100.0) == 100.0 + BACK_OFF_CONFIGURED_S_MAX
     assert book.candidates(100.0 + BACK_OFF_CONFIGURED_S_MAX) == [peer(1)]
+    assert book.next_retry_s(100.0 + BACK_OFF_S_MAX) == float("inf")
 
 
 def test_the_book_is_bounded_and_keeps_what_the_operator_named() -> None:

@@ -63,7 +63,8 @@ class Found:
 
     `own`: backends of this node. `refusals`: the others by name, each with what went wrong, or None where it said that
     it has nothing. `far`: in words, who was asked beyond those that are known anyway. `answered`: the endpoint
-    ids of all who did. `is_exhausted`: there is nobody else to ask.
+    ids of all who did. `is_exhausted`: there is nobody else to ask. `retry_s`: when somebody who was left alone, having
+    failed lately, is worth asking, by the finder's clock.
     """
 
     root: Cid
@@ -74,6 +75,7 @@ class Found:
     far: list[str] = field(default_factory=list)
     answered: dict[bytes, None] = field(default_factory=dict)
     is_exhausted: bool = False
+    retry_s: float = float("inf")
 
     def add(self, more: "Found") -> None:
         """What a search that went on where this one ended brought."""
@@ -182,6 +184,7 @@ class Finder:
 
     async def _search(self, found: Found, search: Search, hints: _Hints, *, looks_far: bool) -> None:
         """Add who answers to what was found."""
+        found.retry_s = self._peers.next_retry_s(self._clock.monotonic_s())
         near = await self._candidates(hints, impatient=bool(found.urls))
         asking = Asking(
             found.root,

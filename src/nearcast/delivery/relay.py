@@ -79,10 +79,10 @@ class Looks(Generic[T]):
             return False, None
         return True, look.found
 
-    def keep(self, root: Cid, reach: Hashable, found: T | None, now_s: float) -> None:
-        """This was found just now."""
+    def keep(self, root: Cid, reach: Hashable, found: T | None, now_s: float, *, until_s: float = float("inf")) -> None:
+        """This was found just now. `until_s`: when somebody may be asked who was not."""
         key = (root.v1, reach)
-        self._looks[key] = _Look(found, now_s + (NOT_FOUND_S if found is None else FOUND_S))
+        self._looks[key] = _Look(found, min(until_s, now_s + (NOT_FOUND_S if found is None else FOUND_S)))
         self._looks.move_to_end(key)
         while len(self._looks) > ROOTS_MAX:
             self._looks.popitem(last=False)

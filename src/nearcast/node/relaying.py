@@ -212,5 +212,6 @@ class Relay:
         self._telemetry.count("looks")
         result = found if found.offerings else None
         if result is not None or not any(found.refusals.values()):  # who could not be asked may have it after all
-            self._looks.keep(root, reach, result, self._clock.monotonic_s())
+            until_s = found.retry_s if result is None else float("inf")
+            self._looks.keep(root, reach, result, self._clock.monotonic_s(), until_s=until_s)
         return result

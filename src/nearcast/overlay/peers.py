@@ -100,6 +100,10 @@ class PeerBook:
         ready.sort(key=lambda peer: (min(_ORDER[origin] for origin in peer.origins), -peer.heard_s))
         return [peer.address for peer in ready]
 
+    def next_retry_s(self, now_s: float) -> float:
+        """When the first of those who are left alone now is worth asking again; infinity: nobody is left alone."""
+        return min((peer.retry_s for peer in self._peers.values() if peer.retry_s > now_s), default=float("inf"))
+
     def configured(self) -> list[PeerAddress]:
         """The operator's own."""
         return [peer.address for peer in self._peers.values() if "config" in peer.origins]

@@ -310,19 +310,30 @@ def _builder(identity: Identity, listen: str, relay: str) -> iroh.EndpointBuilde
 
 def _sockets(listen: str) -> list[str]:
     """What to bind for `listen`: iroh opens a socket on every interface for the address family that is not named, so
-    a listener on one address names the other family's loopback."""
-    host = ipaddress.ip_address(listen.rpartition(":")[0].strip("[]"))
-    if host.is_unspecified:
-        return [listen]
+    a listener on one address names the other family's loopback.
+
+    The other family gets the same port where that is free. At a port of chance a node would be elsewhere after each
+    restart, and whoever still has a connection to it would look for it at the old one (see transport/pool.py).
+    """
+    host, port = ipaddress.ip_address(listen.rpartition(":")[0].strip("[]")), int(listen.rpartition(":")[2])
     if host.version == 6:
-        return [listen, "127.0.0.1:0"]
-    return [listen, "[::1]:0"] if _has_ipv6_loopback() else [listen]
+        other = "0.0.0.0" if host.is_unspecified else "127.0.0.1"
+    else:
+        other = "[::]" if host.is_unspecified else "[::1]"
+    for place in dict.fromkeys((port, 0)):
+        if _is_free(other.strip("[]"), place):
+            return [listen, f"{other}:{place}"]
+    return [listen]
 
 
-def _has_ipv6_loopback() -> bool:
+def _is_free(host: str, port: int) -> bool:
+    """Whether this machine has that address family, and nobody this UDP port in it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.bind(("::1", 0))
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((host, port))
     except OSError:
         return False
     return True

@@ -6,7 +6,9 @@ longer to reach than anybody's patience is reached the next time. `close` ends t
 
 A connection that is silent is given up: the next caller gets a new one, and whoever uses the old one goes on with it.
 It may be alive after all, and counts as one of ours at its other end; so of each peer one such is left open, and the
-one before it is closed.
+one before it is closed. Where the new dial gets no answer in AGAIN_S, it is closed, too: as long as iroh has one
+connection to a peer, it sends the packets of others to where that one's went, so that a peer which was killed and
+listens at another port now would be out of reach until QUIC takes notice (iroh's pull request 3650).
 """
 
 import asyncio
@@ -21,9 +23,11 @@ from nearcast.transport.base import Connection, Endpoint, PeerAddress
 CONNECTIONS_MAX = 256  # guess: more peers than one download or one LAN has
 DIAL_TIMEOUT_S = 5.0  # guess: two round trips over the worst link, twice
 # A peer that was killed, or whose machine lost its power, says no goodbye, and QUIC finds out after half a minute only.
-# Without an answer to anything that was asked. Guess: a busy machine answers something by then, and it is less than two
-# questions of a relay's take that come as soon as the back-off between them allows (overlay/peers.py).
-SILENCE_S = 2.5
+# Without an answer to anything that was asked. Guess: a busy machine answers something by then; and it is less than a
+# relay's look takes (delivery/relay.py), so that the next one after the back-off dials.
+SILENCE_S = 1.5
+
+AGAIN_S = 1.5  # guess: longer than a handshake takes over the worst link; within a relay's look (delivery/relay.py)
 
 
 class ConnectionPool:
@@ -109,7 +113,7 @@ class ConnectionPool:
         self._uses.pop(endpoint_id, None)
 
     async def _dial(self, address: PeerAddress, timeout_s: float) -> Connection:
-        connection = await self._endpoint.connect(address, timeout_s)
+        connection = await self._connect(address, timeout_s)
         self._telemetry.count("connections_dialled")
         self._connections[address.endpoint_id] = connection
         self._connections.move_to_end(address.endpoint_id)
@@ -117,6 +121,16 @@ class ConnectionPool:
         self._used_s[address.endpoint_id] = asyncio.get_running_loop().time()
         await self._make_room()
         return connection
+
+    async def _connect(self, address: PeerAddress, timeout_s: float) -> Connection:
+        if address.endpoint_id in self._given_up:
+            try:
+                return await self._endpoint.connect(address, min(timeout_s, AGAIN_S))
+            except UnavailableError:
+                given_up = self._given_up.pop(address.endpoint_id, None)
+                if given_up is not None:
+                    await given_up[0].close()
+        return await self._endpoint.connect(address, timeout_s)
 
     async def _make_room(self) -> None:
         while len(self._connections) > self._limit:
