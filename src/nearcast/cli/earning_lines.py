@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 
 
 def earning_lines(money: "Money | None") -> list[str]:
-    """For people: the price, and who is paid; nothing for a free node."""
+    """For people: the price, what it will be if it changes, and who is paid; nothing for a free node."""
     if money is None or money.earning is None:
         return []
     price, receiver = usdc_text(money.earning.price_units_per_gib), address_text(money.earning.terms.receiver)
-    return [f"  Price         {price} per GiB, paid to {receiver}"]
+    lines = [f"  Price         {price} per GiB, paid to {receiver}"]
+    if money.earning.next_price is not None:
+        units, block = money.earning.next_price
+        lines += [f"                {usdc_text(units)} from block {block:,} on: two prices at once would cost the bond"]
+    return lines
 
 
 def earning_fields(money: "Money | None") -> dict[str, Any]:
@@ -22,8 +26,11 @@ def earning_fields(money: "Money | None") -> dict[str, Any]:
     if money is None or money.earning is None:
         return {}
     earning = money.earning
+    next_units, next_block = earning.next_price or (None, None)
     return {
         "price_units_per_gib": earning.price_units_per_gib,
+        "next_price_units_per_gib": next_units,
+        "next_price_block": next_block,
         "operator": address_text(earning.terms.receiver),
         "chain": money.deployment.name,
     }

@@ -82,6 +82,12 @@ class Earning:
         """What is asked now."""
         return self.desk.price_units_per_gib
 
+    @property
+    def next_price(self) -> tuple[int, int] | None:
+        """The price that follows, in units per GiB, and the block that it starts on, if a change is due."""
+        change = self.desk.next_change
+        return None if change is None else (change.price_units_per_gib, change.block_number)
+
     def is_free(self, peer: bytes) -> bool:
         """Whether the operator serves this peer for free."""
         return peer in self.free_peers
