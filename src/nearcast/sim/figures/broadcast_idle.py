@@ -72,7 +72,8 @@ def report_announcements(run: "Run", simulation: "Simulation", heard: dict[str, 
     machines = [peer.machine for peer in simulation.alive if isinstance(peer.machine, Gossip)]
     guesses = sorted(machine.member(GLOBAL_TOPIC).pace.nodes() / len(machines) for machine in machines)
     run.report.figure("nodes_guessed_median", guesses[len(guesses) // 2], "of the true number")
-    known = machines[0].announcements(simulation.now_s)
+    first = next(peer for peer in simulation.alive if peer.machine is machines[0])
+    known = machines[0].announcements(first.clock_s(simulation.now_s))
     run.report.figure("announcement_bytes", float(max(len(each.payload) for each in known)), "B")
     run.report.figure("per_topic_limit", AnnouncingSettings().per_s_max, "/s")
 
@@ -97,6 +98,7 @@ def make(run: "Run", simulation: "Simulation", settings: IdleSettings, *, is_ann
     seeds = [run.rng.choice(simulation.alive).address] if simulation.alive else []
     near = [run.rng.choice(neighbours).address] if neighbours else []
     peer = simulation.add(machine, identity.address)
-    simulation.give(peer, machine.join(seeds, simulation.now_s, GLOBAL_TOPIC))
-    simulation.give(peer, machine.join(near, simulation.now_s, topic))
+    now_s = peer.clock_s(simulation.now_s)
+    simulation.give(peer, machine.join(seeds, now_s, GLOBAL_TOPIC))
+    simulation.give(peer, machine.join(near, now_s, topic))
     return peer

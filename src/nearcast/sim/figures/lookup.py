@@ -11,6 +11,7 @@ import statistics
 from dataclasses import dataclass
 from functools import partial
 
+from nearcast.errors import UnavailableError
 from nearcast.overlay.kademlia import Found, Joined, Kademlia, ProviderFound, Stored
 from nearcast.sim.byzantine import machine_of
 from nearcast.sim.figures.lookup_liars import UNIX_S, Conspiracy, Kind, Liar
@@ -23,6 +24,7 @@ from nearcast.transport.base import PeerAddress
 SEEDS = 3  # peers that a newcomer knows
 SETTLED_S = 60.0  # who has joined so long ago asks and provides
 ANSWER_S = 40.0  # before the end: the last lookup is over by then
+ASKERS_TRIED = 10_000  # drawn until one is there; guess: one in a thousand suffices
 KINDS: tuple[Kind, ...] = ("drop", "lie")
 
 
@@ -81,14 +83,14 @@ class Measurement:
         if rng.random() >= self.settings.hostile:
             peer = simulation.add(self._machine(identity.address, identity), identity.address)
             self.honest.append(peer)
-            simulation.give(peer, machine_of(peer, Kademlia).join(self._seeds(), simulation.now_s))
+            simulation.give(peer, machine_of(peer, Kademlia).join(self._seeds(), peer.clock_s(simulation.now_s)))
             return peer
         kind, address = rng.choice(KINDS), identity.address
         if self.conspiracy.sieges:
             kind, address = "eclipse", self._address(self.conspiracy.sieges.pop())
         liar = Liar(self._machine(address, identity), address, kind, self.conspiracy, identity.sign)
         peer = simulation.add(liar, address)
-        simulation.give(peer, liar.join(self._seeds(), simulation.now_s))
+        simulation.give(peer, liar.join(self._seeds(), peer.clock_s(simulation.now_s)))
         return peer
 
     def publish(self) -> None:
@@ -127,15 +129,19 @@ class Measurement:
         return [*others, *(peer.address for peer in honest[:1])]
 
     def _provide(self, peer: Peer, key: bytes) -> None:
-        self.simulation.give(peer, machine_of(peer, Kademlia).provide(key, self.simulation.now_s))
+        effects = machine_of(peer, Kademlia).provide(key, peer.clock_s(self.simulation.now_s))
+        self.simulation.give(peer, effects)
 
     def _ask(self, key: bytes) -> None:
         now_s = self.simulation.now_s
-        while True:
+        for _ in range(ASKERS_TRIED):
             asker = self.run.rng.choice(self.honest)
             if asker.is_alive and asker.joined_s + SETTLED_S <= now_s and asker is not self.providers[key]:
                 break
-        lookup_id, effects = machine_of(asker, Kademlia).find_providers(key, self.settings.limit, now_s)
+        else:
+            raise UnavailableError("hardly a peer is there that could look for it: it takes more nodes")
+        machine = machine_of(asker, Kademlia)
+        lookup_id, effects = machine.find_providers(key, self.settings.limit, asker.clock_s(now_s))
         self.asked[asker.index, lookup_id] = Asked(now_s, asker, key)
         self.simulation.give(asker, effects)
 
