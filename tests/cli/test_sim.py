@@ -22,6 +22,20 @@ reached = { at_least = 1.0 }
 """
 
 
+STUCK = """
+title = "Nobody is paid in no time"
+driver = "whole_nodes"
+nodes = 8
+duration_s = 5
+
+[liveness]
+within_s = 0
+
+[settings]
+get = 20.0
+"""
+
+
 @pytest.fixture
 def anna(people: People) -> Person:
     return people("anna")
@@ -77,6 +91,16 @@ def test_a_failing_seed_is_replayed_with_the_command_it_prints(anna: Person) -> 
     assert run["replay"] == command
     assert run["trace"] in done.text, "the same run, to the last step"
     assert not again.json["good"]
+
+
+def test_a_world_that_fails_tells_its_story_above_and_the_reason_in_one_line(anna: Person) -> None:
+    scenario = anna.home / "stuck.toml"
+    scenario.write_text(STUCK)
+    done = anna.run("sim", str(scenario))
+    assert done.code == 15
+    assert "world: heals" in done.text
+    assert done.line().startswith("nearcast: stuck failed with seed 1: liveness: ")
+    assert "world: heals" not in done.stderr
 
 
 def test_many_seeds_at_once_are_the_same_runs(anna: Person) -> None:

@@ -58,7 +58,8 @@ def show_outcomes(
             raise typer.Exit(ScenarioFailedError.exit_code)
         seeds = ", ".join(str(each.seed) for each in failed)
         message = f"{scenario.name} failed with {'seed' if len(failed) == 1 else 'seeds'} {seeds}: "
-        raise ScenarioFailedError(message + failed[0].failures[0], fix=f"replay it: {failed[0].replay}")
+        reason = failed[0].failures[0].split("\n", 1)[0]  # a world's story is told above
+        raise ScenarioFailedError(message + reason, fix=f"replay it: {failed[0].replay}")
 
 
 def _json(scenario: Scenario, outcomes: Sequence[Outcome], rows: list[dict[str, Any]]) -> dict[str, Any]:
