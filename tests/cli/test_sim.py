@@ -151,6 +151,8 @@ def test_the_list(anna: Person) -> None:
         (["epidemic", "--nodes", "1000001"], "--nodes is at most 100,000"),
         (["epidemic", "--nodes", "0"], "invalid value for '--nodes'"),
         (["epidemic", "--duration", "0"], "--duration is 0.001 to 2,678,400 seconds, not 0"),
+        (["lookup", "--nodes", "1"], "lookup takes 2 nodes at least, not 1"),
+        (["failure", "--nodes", "50"], "--nodes: failure has groups of sizes of its own"),
         (["epidemic", "--jobs", "0"], "invalid value for '--jobs'"),
         (["bad.toml"], "bad.toml: network: no such key: los"),
     ],

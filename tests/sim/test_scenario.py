@@ -143,7 +143,7 @@ def test_names_and_paths(tmp_path: Path) -> None:
         load_scenario(str(path))
 
 
-@pytest.mark.parametrize("driver", ["nonesuch", "os", "../epidemic", "__init__", "epidemic.run"])
+@pytest.mark.parametrize("driver", ["nonesuch", "os", "../epidemic", "__init__", "epidemic.run", "lookup_liars"])
 def test_a_driver_is_a_file_of_ours(driver: str) -> None:
     scenario = parse_scenario(GOOD.replace('"epidemic"', f'"{driver}"'), "test", "test.toml")
     with pytest.raises(UsageError, match="no driver"):

@@ -58,7 +58,7 @@ def register(app: typer.Typer) -> None:
         """
         from nearcast.cli.sim_views import show_outcomes, show_scenarios
         from nearcast.errors import UsageError
-        from nearcast.sim.runner import for_seconds
+        from nearcast.sim.runner import check_nodes, for_seconds
         from nearcast.sim.scenario import NODES_MAX, load_scenario, packaged_scenarios
         from nearcast.sim.seeds import Series
 
@@ -70,6 +70,8 @@ def register(app: typer.Typer) -> None:
         if nodes is not None and nodes > NODES_MAX:
             raise UsageError(f"--nodes is at most {NODES_MAX:,}")
         loaded = load_scenario(scenario)
+        if nodes is not None:
+            check_nodes(loaded, nodes)
         series = Series(loaded, nodes, duration, swarm, scenario)
         if duration is not None:
             loaded = for_seconds(loaded, duration)
@@ -102,10 +104,16 @@ def _outcomes(
 def _shrunk(call: Call, series: "Series", outcomes: "list[Outcome]", duration_s: float) -> "Outcome | None":
     """Half as many peers, as long as that fails, too: the smallest failing run, of the first seed that failed."""
     from nearcast.cli.sim_bars import simulated_bar
+    from nearcast.errors import UsageError
+    from nearcast.sim.runner import check_nodes
 
     smallest = failed = next((each for each in outcomes if not each.is_good), None)
     while smallest is not None and smallest.nodes > 1:
         nodes = smallest.nodes // 2
+        try:
+            check_nodes(series.scenario, nodes)
+        except UsageError:  # so few make no sense
+            break
         with simulated_bar(call.output, f"{series.scenario.name}, {nodes} peers", duration_s) as on_progress:
             outcome = replace(series, nodes=nodes).run(smallest.seed, on_progress=on_progress)
         if outcome.is_good:

@@ -1,7 +1,7 @@
 """Runs a scenario with one seed and judges it: its driver, the checks, the one line that runs it again.
 
 A driver is `nearcast.sim.figures.<driver>` with `run(run: Run) -> None`. One that does not heed `run.duration_s` says
-so with `HAS_DURATION = False`.
+so with `HAS_DURATION = False`; heeding.py has what else it may say.
 """
 
 import math
@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import IO, Any
 
 from nearcast.errors import NearcastError, UsageError
-from nearcast.sim import swarm
+from nearcast.sim import heeding, swarm
 from nearcast.sim.report import Curve, Figure, Report, broken
 from nearcast.sim.run import Run
 from nearcast.sim.scenario import Check, Scenario, lasting
@@ -68,12 +68,14 @@ def run_seed(
     `duration_s`: simulated seconds, in place of the scenario's. `source`: how the scenario was named, for the line that
     replays it.
     """
-    function = driver_of(scenario)
+    function, module = driver_of(scenario), _module_of(scenario)
     nodes = nodes or scenario.nodes
+    heeding.refuse_unheeded(scenario, module)
+    heeding.refuse_nodes(scenario, module, nodes)
     replay_s = None if duration_s == scenario.duration_s else duration_s
     if duration_s is not None:
         scenario = for_seconds(scenario, duration_s)
-    of_seed = swarm.drawn(scenario, seed, all_faults=all_faults)
+    of_seed = swarm.drawn(scenario, seed, all_faults=all_faults, heeds=lambda path: heeding.is_heeded(path, module))
     report = Report()
     run = Run(of_seed, seed, nodes, report=report, trace_file=trace_file, on_progress=on_progress)
     begin_s = time.perf_counter()
@@ -112,6 +114,13 @@ def driver_of(scenario: Scenario) -> Callable[[Run], None]:
     return function
 
 
+def check_nodes(scenario: Scenario, nodes: int) -> None:
+    """Raises UsageError where so many nodes, as told by --nodes, make no sense."""
+    module = _module_of(scenario)
+    heeding.refuse_nodes(scenario, module, nodes)
+    heeding.refuse_other_nodes(scenario, module, nodes)
+
+
 def for_seconds(scenario: Scenario, duration_s: float) -> Scenario:
     """The scenario with that duration. Raises UsageError where that makes no sense."""
     if not getattr(_module_of(scenario), "HAS_DURATION", True):
@@ -128,11 +137,14 @@ def _module_of(scenario: Scenario) -> ModuleType:
     if not _DRIVER.fullmatch(name):
         raise unknown
     try:
-        return import_module(module)
+        driver = import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module:
             raise
         raise unknown from None
+    if not hasattr(driver, "run"):  # a part of another one
+        raise unknown
+    return driver
 
 
 def replay_command(

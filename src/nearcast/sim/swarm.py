@@ -6,7 +6,7 @@ of everything (Groce et al., "Swarm Testing", ISSTA 2012). `--swarm` does it to 
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +50,18 @@ def parse_ranges(scenario: "Scenario", where: str) -> Mapping[str, tuple[float, 
     return ranges
 
 
-def drawn(scenario: "Scenario", seed: int, *, all_faults: bool = False) -> "Scenario":
-    """The scenario of this seed; `all_faults`: with DEFAULT_RANGES for what it does not name itself."""
+def drawn(
+    scenario: "Scenario", seed: int, *, all_faults: bool = False, heeds: Callable[[str], bool] = lambda path: True
+) -> "Scenario":
+    """The scenario of this seed; `all_faults`: with DEFAULT_RANGES for what it does not name itself.
+
+    What its driver does not heed stays as it is; the dice are thrown all the same.
+    """
     rng = random.Random(f"{seed}/swarm")
     ranges = {**DEFAULT_RANGES, **scenario.swarm} if all_faults else scenario.swarm
     for path, (least, most) in ranges.items():
         value, keeps = rng.uniform(least, most), rng.randrange(COIN) == 0
-        if not keeps:
+        if not keeps and heeds(path):
             scenario = _with(scenario, path, value, path)
     return scenario
 

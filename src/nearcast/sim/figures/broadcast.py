@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nearcast.sim.peer import Peer
     from nearcast.sim.run import Run
 
+HEEDS = ("network", "nat", "clocks", "slow", "byzantine", "liveness")  # who fails, and when, its settings say
+NODES_LEAST = 4  # so that two are left when half of them fail
 BODY_BYTES = 300  # an announcement's size
 SEEDS = 3  # members that a newcomer knows; it asks one after the other
 SETTLE_S = 90.0  # after the last join: shuffles fill the passive views

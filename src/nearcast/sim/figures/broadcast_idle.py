@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from nearcast.sim.run import Run
     from nearcast.sim.simulation import Simulation
 
+HEEDS = ("network", "nat", "clocks", "slow")
+NODES_LEAST = 2
 COORDINATE = bytes(60)  # the size of one in the default space
 PACKET_BYTES = 63.0  # IPv4 20, UDP 8, QUIC's short header and tag about 35
 

@@ -16,6 +16,8 @@ from nearcast.sim.figures.coordinate_lies import LIES
 from nearcast.sim.run import Run, make_latency
 from nearcast.sim.tables import bounded, one_of
 
+HEEDS = ("network.latency", "network.rtt_ms", "network.sites")  # round trips are all that there is
+NODES_LEAST = 3  # a neighbour, and another one to choose from
 HAS_DURATION = False  # rounds of samples, each host once
 HONEST = "none"
 

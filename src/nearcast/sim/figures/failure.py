@@ -21,6 +21,9 @@ from nearcast.sim.tables import bounded, one_of
 if TYPE_CHECKING:
     from nearcast.sim.run import Run
 
+HEEDS = ("network", "nat", "clocks", "slow")  # crashes are its own
+NODES_LEAST = 4  # the last three never crash
+
 
 @dataclass(frozen=True, slots=True)
 class FailureSettings:

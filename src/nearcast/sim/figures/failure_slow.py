@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from nearcast.overlay.machine import Machine
     from nearcast.sim.run import Run
 
+HEEDS = ("network", "nat", "clocks", "slow")  # beside its own slow members
+NODES_LEAST = 4
 WARM_UP_S = 15.0  # before the first member becomes slow (the paper waits for the group to be quiet)
 KINDS = ("blocked", "still")
 

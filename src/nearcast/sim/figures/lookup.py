@@ -21,6 +21,8 @@ from nearcast.sim.run import Run
 from nearcast.sim.tables import bounded
 from nearcast.transport.base import PeerAddress
 
+NODES_LEAST = 2  # who publishes does not look for it
+HEEDS = ("network", "nat", "clocks", "slow", "churn", "flash_crowd", "mass_failure", "partition")  # `hostile`: its own
 SEEDS = 3  # peers that a newcomer knows
 SETTLED_S = 60.0  # who has joined so long ago asks and provides
 ANSWER_S = 40.0  # before the end: the last lookup is over by then

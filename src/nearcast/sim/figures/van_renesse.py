@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from nearcast.sim.run import Run
     from nearcast.transport.base import PeerAddress
 
+HEEDS = ("network", "nat", "clocks", "slow")  # crashes are its own
+HAS_NODES = False  # its sizes are the paper's
 HAS_DURATION = False  # a crash after another, each watched for as long as its analysis says
 PUBLISHED_S = {20: 21.0, 50: 58.0, 100: 122.0, 150: 188.0}  # detection time in s by group size, at 1e-9
 

@@ -12,6 +12,7 @@ from nearcast.sim.tables import bounded
 from nearcast.sim.whole.wishes import Acts, Wishes
 from nearcast.sim.whole.world import run_world
 
+HEEDS = ("network.jitter", "network.loss", "nat.cone", "nat.symmetric", "liveness")
 SIZE_BYTES_MAX = 64 << 20  # of what is published; guess: a world keeps all of it in memory
 
 
