@@ -20,6 +20,7 @@ from nearcast.payments.messages import Unwelcome, Welcome
 from nearcast.payments.terms import WITHDRAW_DELAY_MIN_S
 
 ROOT = raw_cid(b"r" * 32)
+MIB = 1 << 20
 WITHDRAWN = ChannelState(CAPACITY, 0, 5, 1_800_000_000, 0)
 
 
@@ -260,6 +261,30 @@ def test_a_voucher_over_too_much_asks_the_chain_once_and_not_at_every_try(
         end = await shop.greet(payer, payer.promise(CAPACITY + 1))
         assert await end.answer() == Welcome(payer.promise(CAPACITY + 1), 2 * CAPACITY)
         assert shop.chain.reads == 2
+
+    in_shop(act, tmp_path)
+
+
+def test_an_answer_goes_on_when_the_channel_was_filled_up_and_ends_when_it_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(till_module, "REREAD_PAUSE_S", 0.05)
+
+    async def act(shop: Shop) -> None:
+        payer = Payer(1)
+        end = await shop.greet(shop.open_channel(payer))
+        await end.answer()
+        customer = await shop.till.customer(payer.channel, end.peer, 1)
+        with customer.open_tab(ROOT, b"n" * 16, CAPACITY << 10, role="cache", peer=end.peer) as tab:
+            assert await tab.room(MIB, 0)  # it costs all that there is
+            tab.deliver(MIB)
+            await end.pay(payer.promise(CAPACITY))
+            await until(lambda: customer.account.paid_units == CAPACITY)
+            assert not await tab.room(MIB, 5)
+            assert tab.is_exhausted
+            shop.open_channel(payer, 2 * CAPACITY)  # which the payer knows, and this node was not told
+            assert await tab.room(MIB, 5)
+            assert customer.account.capacity_units == 2 * CAPACITY
 
     in_shop(act, tmp_path)
 

@@ -249,6 +249,8 @@ class Sending:
             return End("stopped", "")
         if tab.is_worn_out:
             return End("unpaid", WORN_OUT)
+        if tab.is_exhausted:
+            return End("unpaid", "the channel's money is spent")
         patience_s = self._serving.charging.unpaid_patience_s
         return End("unpaid", f"no voucher for what was sent within {patience_s:g} s")
 

@@ -3,11 +3,13 @@
 Plain and synchronous but for one pulse, which beats whenever an answer that waits should look again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from nearcast.clock import Clock
+from nearcast.errors import RefusedError
 from nearcast.payments.credit import PART_BITS, PayeeAccount, whole_units
 from nearcast.payments.earned_rows import Sale, SaleKey
 from nearcast.payments.owed import UNKNOWN_ROLE, UNNAMED, Owed
@@ -24,11 +26,17 @@ LOST_S: Final = 60.0
 class CreditLine:
     """What the answers of one channel share.
 
-    `on_sale` is called when there is something new for the books.
+    `on_sale` is called when there is something new for the books; `reread` asks the chain what the channel holds.
     """
 
     def __init__(
-        self, payer: bytes, account: PayeeAccount, owed: Owed, clock: Clock, on_sale: Callable[[], None]
+        self,
+        payer: bytes,
+        account: PayeeAccount,
+        owed: Owed,
+        clock: Clock,
+        on_sale: Callable[[], None],
+        reread: Callable[[], Awaitable[None]],
     ) -> None:
         self.account = account
         self.clock = clock
@@ -44,6 +52,7 @@ class CreditLine:
         self._payer = payer
         self._owed = owed
         self._on_sale = on_sale
+        self._reread = reread
         self._sales: dict[SaleKey, Sale] = {}
 
     @property
@@ -54,6 +63,12 @@ class CreditLine:
     def has_sales(self) -> bool:
         """Whether something was sold since the books were written."""
         return bool(self._sales)
+
+    async def is_filled_up(self) -> bool:
+        """Whether more was paid into a channel whose money is spent; who paid it in knows of it before we do."""
+        with suppress(RefusedError):  # the chain cannot be read, or the rest is being taken back
+            await self._reread()
+        return not self.account.is_exhausted()
 
     def deliver(self, root: str, role: str, size_bytes: int, parts: int) -> None:
         """So many bytes of this object leave, and cost so many parts."""

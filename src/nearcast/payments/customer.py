@@ -28,8 +28,8 @@ class Closable(Protocol):
 class Customer:
     """Made by the till, from what the ledger and the chain say. All methods belong into the loop's own thread.
 
-    `reread` asks the chain again what the channel holds, for a voucher over more than it did. `streams` are
-    the payment streams that are open for it.
+    `reread` asks the chain again what the channel holds, for a voucher over more than it did; `refilled` does where
+    all of it was delivered. `streams` are the payment streams that are open for it.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Customer:
         clock: Clock,
         telemetry: Telemetry,
         reread: Callable[["Customer"], Awaitable[None]],
+        refilled: Callable[["Customer"], Awaitable[None]],
     ) -> None:
         """`known`: as it stands in the ledger. `paid_units`: what was claimed, where that is more than we hold."""
         self.channel_id = known.channel_id
@@ -51,7 +52,7 @@ class Customer:
         paid_units = max(paid_units, known.promise.units)
         account = PayeeAccount(known.capacity_units, paid_units, forgiven_parts=known.forgiven_parts)
         account.delivered_parts += owed.parts
-        self._line = CreditLine(known.config.payer, account, owed, clock, self._sold)
+        self._line = CreditLine(known.config.payer, account, owed, clock, self._sold, lambda: refilled(self))
         self._promise = known.promise  # the newest that was verified; the one on disk is in `account`
         self._promised_at_s = known.promised_at_s
         self._booked_units = self._written_units = known.promise.units

@@ -79,6 +79,11 @@ class Tab:
         """Whether more was lost on this channel than is forgiven: no voucher will make room for another byte."""
         return self._line.is_worn_out
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether all that the channel holds was delivered."""
+        return self._line.account.is_exhausted()
+
     async def room(self, size_bytes: int, patience_s: float) -> bool:
         """Wait until so many bytes may leave. False when it is stopped, or when nobody pays for `patience_s`."""
         paid_units, since_s = self._line.account.paid_units, self._line.clock.monotonic_s()
@@ -87,8 +92,12 @@ class Tab:
             if self._line.account.paid_units > paid_units:
                 paid_units, since_s = self._line.account.paid_units, now_s
             left_s = since_s + patience_s - now_s
-            if self.is_stopped or left_s <= 0 or self._line.account.is_exhausted():
+            if self.is_stopped or left_s <= 0:
                 return False
+            if self.is_exhausted:
+                if not await self._line.is_filled_up():
+                    return False
+                continue
             if now_s - since_s >= QUIET_S:
                 if self.is_worn_out:
                     return False

@@ -211,7 +211,7 @@ class Till:
             return customer
         self._make_room()
         customer = Customer(
-            known, claimed_units, self._domain, self._writer, self._clock, self._telemetry, self._reread
+            known, claimed_units, self._domain, self._writer, self._clock, self._telemetry, self._reread, self._refilled
         )
         self._customers[known.channel_id] = customer
         self._telemetry.count("channels_admitted")
@@ -249,6 +249,13 @@ class Till:
         """For a voucher over more than the channel held: it may have been filled up."""
         if self._clock.unix_s() - customer.checked_at_s >= REREAD_PAUSE_S:
             await self._read(customer)
+
+    async def _refilled(self, customer: Customer) -> None:
+        """For an answer that stands where the channel's money ends: it may have been filled up just now."""
+        read_s_ago = self._clock.unix_s() - customer.checked_at_s
+        if 0 <= read_s_ago < REREAD_PAUSE_S:
+            await asyncio.sleep(REREAD_PAUSE_S - read_s_ago)
+        await self._reread(customer)
 
     async def _read_in_background(self) -> None:
         while True:
