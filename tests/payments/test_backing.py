@@ -71,6 +71,24 @@ def test_who_breaks_off_and_comes_back_for_it_loses_no_trust(tmp_path: Path) -> 
     in_shop(act, tmp_path)
 
 
+def test_what_is_brought_for_an_answer_that_has_ended_is_there_for_the_next(tmp_path: Path) -> None:
+    """It was asked for while the answer waited: a reader that was killed must not leave a mark on its channel."""
+
+    async def act(shop: Shop) -> None:
+        payer = Payer(1)
+        customer, end = await greeted(shop, payer)
+        with opened(customer, end) as gone:
+            assert await gone.may_bring(MIB, PATIENCE_S)
+        gone.bring(parts_of(MIB, PRICE))
+        assert customer.account.brought_parts == parts_of(MIB, PRICE)
+        with opened(customer, end) as tab:
+            assert await tab.room(MIB, PATIENCE_S)
+            tab.deliver(MIB)
+        assert customer.account.brought_parts == 0
+
+    in_shop(act, tmp_path)
+
+
 def test_several_answers_wait_for_each_other_and_not_in_vain(tmp_path: Path) -> None:
     async def act(shop: Shop) -> None:
         customer, end = await greeted(shop, Payer(1))

@@ -1,7 +1,6 @@
 """The accepting side of the transport: one task per connection, as many as the bounds allow."""
 
 import asyncio
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from nearcast.delivery.charging import Charging
@@ -13,12 +12,15 @@ if TYPE_CHECKING:
     from nearcast.node.running import Node
 
 CONNECTIONS_MAX = 1024  # guess: about 100 KB each in the transport, so 100 MB at the worst
-CONNECTIONS_PER_PEER_MAX = 8  # a node keeps one to each other; guess: a restart or a changed network leaves some behind
+# A node keeps one to each other, and a restart or a changed network leaves some behind, which QUIC takes for alive for
+# half a minute: the oldest makes room for a new one. Guess.
+CONNECTIONS_PER_PEER_MAX = 8
 
 
 async def accept_connections(node: "Node") -> None:
     """Serve everybody who connects, until the endpoint is closed or we are cancelled."""
-    open_by_peer: Counter[bytes] = Counter()
+    open_by_peer: dict[bytes, list[Connection]] = {}  # the oldest first
+    count = 0
     earning = node.money.earning if node.money is not None else None
     role_of = node.backends.role_of
     charging = None if earning is None else Charging(earning.till, earning.desk, earning.is_free, role_of)
@@ -29,6 +31,7 @@ async def accept_connections(node: "Node") -> None:
     listed = None if earning is None else earning.is_listed
 
     async def serve(connection: Connection) -> None:
+        nonlocal count
         try:
             await serve_connection(
                 connection,
@@ -45,9 +48,10 @@ async def accept_connections(node: "Node") -> None:
         except NearcastError as error:
             node.telemetry.event("connection-ended", peer=connection.remote_id.hex(), reason=error.message)
         finally:
-            open_by_peer[connection.remote_id] -= 1
-            if not open_by_peer[connection.remote_id]:
-                del open_by_peer[connection.remote_id]
+            count -= 1
+            left = [other for other in open_by_peer.pop(connection.remote_id, []) if other is not connection]
+            if left:
+                open_by_peer[connection.remote_id] = left
             await connection.close()
 
     async with asyncio.TaskGroup() as tasks:
@@ -56,10 +60,14 @@ async def accept_connections(node: "Node") -> None:
                 connection = await node.endpoint.accept()
             except UnavailableError:
                 return
-            peer = connection.remote_id
-            if open_by_peer.total() >= CONNECTIONS_MAX or open_by_peer[peer] >= CONNECTIONS_PER_PEER_MAX:
+            if count >= CONNECTIONS_MAX:
                 node.telemetry.count("connections_refused")
                 await connection.close()
-            else:
-                open_by_peer[peer] += 1
-                tasks.create_task(serve(connection))
+                continue
+            count += 1
+            tasks.create_task(serve(connection))
+            of_peer = open_by_peer.setdefault(connection.remote_id, [])
+            of_peer.append(connection)
+            if len(of_peer) > CONNECTIONS_PER_PEER_MAX:
+                node.telemetry.count("connections_replaced")
+                await of_peer.pop(0).close()

@@ -31,6 +31,7 @@ class Tab:
         self._is_under_way = False
         self._brought_parts = 0  # for this answer, and not delivered by it
         self._aside_parts = 0
+        self._is_over = False
 
     def __enter__(self) -> Self:
         self._line.tabs[self] = None
@@ -40,6 +41,7 @@ class Tab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._line.tabs.pop(self, None)
+        self._is_over = True
         self._line.left_behind_parts += self._brought_parts
         self._brought_parts = 0
         self._set_aside(0)
@@ -130,8 +132,11 @@ class Tab:
         return self._line.account.left_to_bring_parts(self.price_units_per_gib) > 0
 
     def bring(self, parts: int) -> None:
-        """So much was spent for it."""
-        self._brought_parts += parts
+        """So much was spent for it; also for one that has ended meanwhile, and then the next answers may take it."""
+        if self._is_over:
+            self._line.left_behind_parts += parts
+        else:
+            self._brought_parts += parts
         self._line.account.brought_parts += parts
         self._set_aside(max(0, self._aside_parts - parts))
 
