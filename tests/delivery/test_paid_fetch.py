@@ -8,6 +8,7 @@ from tests.delivery.paid_world import CAPACITY, MAX_PRICE, PRICE, Buyer, Seller,
 from tests.delivery.world import STALL_S, file_dag, keep_file, keep_tree, noise, run, world
 from tests.payments.shop import until
 
+from nearcast.content.blocks import BLOCK_BYTES_MAX
 from nearcast.content.cid import Cid
 from nearcast.content.dag import FileDag
 from nearcast.content.leaves import LEAF_BYTES
@@ -160,6 +161,23 @@ def test_the_cap_of_a_fetch_is_never_passed(tmp_path: Path) -> None:
             assert who.reader.told(LeafVerified)
             assert 0 < who.channel.account.signed_units <= cap_units
             await paid_up(node, who, who.channel.account.verified_parts // PRICE)
+
+    run(main())
+
+
+def test_many_small_files_come_within_a_cap_that_covers_their_bytes(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            node, who = seller(place, "node"), buyer(place)
+            node.open_channel(who.payer)
+            site = keep_tree(node.peer.store, {f"{number}": noise(20_000, number) for number in range(100)})
+            cap_units = whole_units(parts_of(5 * BLOCK_BYTES_MAX, MAX_PRICE))  # of blocks as large as can be: five
+            source = who.source(node, site, cap_units=cap_units)
+            report = await who.reader.fetcher.fetch(Wanted(site), [source], who.reader.events.append)
+            assert report.bytes_verified >= 100 * 20_000, "far more than comes along with the names"
+            await who.channel.settle()
+            assert 0 < who.channel.account.signed_units <= cap_units
+            await paid_up(node, who, report.bytes_verified)
 
     run(main())
 

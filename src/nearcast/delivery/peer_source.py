@@ -80,6 +80,8 @@ class PeerSource:
         await asked.run(self._pool, self._address, read)
 
     async def leaves(self, spans: Sequence[Span], take: TakeLeaf) -> None:
+        if self.purchase is not None:
+            spans = await _affordable(spans, self.purchase)
         request = FetchRequest(
             root=spans[0].cid,
             path="",
@@ -98,6 +100,24 @@ class PeerSource:
             await _read_leaves(asked, spans, take)
 
         await asked.run(self._pool, self._address, read)
+
+
+async def _affordable(spans: Sequence[Span], purchase: Purchase) -> Sequence[Span]:
+    """As many of them as the caps allow at a time, the rest later: small files count as large as a block can be, and so
+    many of them may be over a cap that all their bytes together are far below. One at least: whoever asks is told no.
+    """
+    while True:
+        count = len(spans)
+        while not purchase.may_ask(sum(map(_size_bytes, spans[:count]))):
+            if count > 1:
+                count //= 2
+            elif purchase.awaits_any:
+                break
+            else:
+                return spans[:1]
+        else:
+            return spans[:count]
+        await purchase.awaited_less.wait()
 
 
 async def _read_leaves(asked: Asked, spans: Sequence[Span], take: TakeLeaf) -> None:

@@ -10,6 +10,7 @@ from nearcast.delivery.messages import PRICE_FREE, Offer
 from nearcast.errors import NearcastError, RefusedError
 from nearcast.payments.credit import parts_of
 from nearcast.payments.paying import Paying as Channel
+from nearcast.tasks import Pulse
 
 
 class Purchase:
@@ -25,10 +26,16 @@ class Purchase:
         self.lie: NearcastError | None = None
         self.paid_bytes = 0
         self.paid_parts = 0
+        self.awaited_less = Pulse()
         self._source = source
         self._awaited_bytes = 0
         self._inline_price = PRICE_FREE
         self._has_told = False
+
+    @property
+    def awaits_any(self) -> bool:
+        """Whether something was asked for that is not here yet."""
+        return self._awaited_bytes > 0
 
     def may_ask(self, size_bytes: int) -> bool:
         """Whether the caps allow so many bytes more than what was asked for and is not here yet."""
@@ -46,6 +53,7 @@ class Purchase:
     def awaited_no_more(self, size_bytes: int) -> None:
         """So many of them have come, or will not come any more."""
         self._awaited_bytes -= size_bytes
+        self.awaited_less.beat()
 
     def accept(self, root: Cid, offer: Offer) -> int:
         """Check an offer; the price to pay in units per GiB. RefusedError, or IntegrityError for a false one."""
