@@ -227,6 +227,28 @@ def test_a_third_party_copy_is_kept_for_a_while_only() -> None:
         assert (answer.message.records == (good,)) == is_there
 
 
+def test_a_lookup_leaves_copies_with_those_near_the_key_who_lack_the_record() -> None:
+    """Newcomers are closer to the key than its holders: a lookup passes them, and they have it for a while."""
+    net = Net()
+    net.grow(40)
+    net.provide(net.nodes[0], key(1))
+    net.run(10)
+
+    def holders() -> int:
+        return sum(table_of(node).snapshot()["records"] for node in net.nodes)
+
+    assert holders() == 20
+    net.grow(40)
+    assert holders() == 20, "nobody publishes for others"
+    for node in net.nodes[1:6]:
+        net.find(node, key(1))
+        net.run(10)
+    copies = holders() - 20
+    assert 2 <= copies <= 5 * 2, "two at most with each lookup"
+    net.run(net.settings.cached_s + 120)
+    assert holders() == 20, "copies are kept for a while"
+
+
 def test_an_island_comes_back_by_its_seeds() -> None:
     net = Net()
     net.grow(5)
