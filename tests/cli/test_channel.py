@@ -1,6 +1,7 @@
 """A channel's life, by the commands that people type; and the book that remembers it."""
 
 from pathlib import Path
+from time import time
 
 import pytest
 from tests.cli.chain_world import SECOND, THIRD, Chain, address_of, balance_units, with_wallet
@@ -10,7 +11,7 @@ from nearcast.chain.channels import ChannelBook, PlannedDeposit
 from nearcast.chain.hot_key import load_or_create_hot_key
 from nearcast.chain.vouchers import ChannelConfig
 from nearcast.errors import StoreError, UsageError
-from nearcast.payments.spent import SpentLedger
+from nearcast.payments.spent import Seen, SpentLedger
 
 DAY_S = 86_400
 CONFIG = ChannelConfig(b"\x01" * 20, bytes(20), b"\x02" * 20, b"\x03" * 20, b"\x04" * 20, 900, b"\x05" * 32)
@@ -30,7 +31,12 @@ def test_money_goes_in_and_what_is_left_comes_out(payer: Person, chain: Chain) -
     assert (opened["receiver"], opened["left_units"]) == (SECOND, 5_000_000)
     assert payer.run("channel", "top-up", name, "1.5", "--json").json["balance_units"] == 6_500_000
     assert balance_units(payer) == 993_500_000
+    channel_id, path = bytes.fromhex(opened["channel"][2:]), payer.data_dir / "chain" / "31337" / "spent.sqlite3"
+    with SpentLedger.open(path) as ledger:  # as a fetch leaves it that paid from it a moment ago
+        ledger.see(channel_id, bytes.fromhex(SECOND[2:]), Seen(6_500_000, int(time())))
     asked = payer.run("channel", "withdraw", name, "2", "--json").json
+    with SpentLedger.open(path) as ledger:
+        assert ledger.seen(channel_id) == Seen(0, 0), "the next fetch asks the chain, and pays from another one"
     assert (asked["state"], asked["amount_units"]) == ("asked", 2_000_000)
     before = chain.blocks()
     assert payer.run("channel", "withdraw", name, "--json").json["state"] == "waiting"

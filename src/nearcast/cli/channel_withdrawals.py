@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nearcast.chain.channels import OwnChannel
 from nearcast.cli.channel_states import ChannelState, channel_book, find_channel, state_of
 from nearcast.cli.dry_run import Plan
 from nearcast.cli.hexwords import hash_text
@@ -9,6 +10,8 @@ from nearcast.cli.moments import due_text, duration_text
 from nearcast.cli.money import usdc_text
 from nearcast.cli.transacting import Sent, resume, transact
 from nearcast.errors import ChainError, FundsError
+from nearcast.payments.spent import FILE_NAME, Seen, SpentLedger
+from nearcast.tasks import in_thread
 
 if TYPE_CHECKING:
     from nearcast.cli.chain_session import Session
@@ -26,7 +29,16 @@ async def withdraw_from(session: "Session", name: str, amount_units: int | None)
             return
         sent = await transact(session, _fetching(state) if state.withdrawable_at_s else _asking(state, amount_units))
     if sent is not None:
+        await in_thread(_forget, session, channel)
         _tell(session, channel.channel_id, sent)
+
+
+def _forget(session: "Session", channel: OwnChannel) -> None:
+    """What the ledger remembers the channel to hold: the next fetch asks the chain, and pays from another one."""
+    path = session.folder / FILE_NAME
+    if path.exists():
+        with SpentLedger.open(path) as ledger:
+            ledger.see(channel.channel_id, channel.config.receiver, Seen(0, 0))
 
 
 def _asking(state: ChannelState, amount_units: int | None) -> Plan:
