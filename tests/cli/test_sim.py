@@ -93,7 +93,7 @@ def test_a_failing_seed_is_replayed_with_the_command_it_prints(anna: Person) -> 
     assert not again.json["good"]
 
 
-def test_a_world_that_fails_tells_its_story_above_and_the_reason_in_one_line(anna: Person) -> None:
+def test_a_world_that_fails_tells_its_story_and_its_trace_and_the_reason_in_one_line(anna: Person) -> None:
     scenario = anna.home / "stuck.toml"
     scenario.write_text(STUCK)
     done = anna.run("sim", str(scenario))
@@ -101,6 +101,11 @@ def test_a_world_that_fails_tells_its_story_above_and_the_reason_in_one_line(ann
     assert "world: heals" in done.text
     assert done.line().startswith("nearcast: stuck failed with seed 1: liveness: ")
     assert "world: heals" not in done.stderr
+    (run,) = anna.run(*done.stderr.splitlines()[-1].removeprefix("  fix: replay it: nearcast ").split(), "--json").json[
+        "runs"
+    ]
+    assert len(run["trace"]) == 32
+    assert f"trace  {run['trace']}" in done.text, "the same run, to the moment when it failed"
 
 
 def test_many_seeds_at_once_are_the_same_runs(anna: Person) -> None:

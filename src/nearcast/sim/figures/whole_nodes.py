@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from nearcast.sim.run import Run
 from nearcast.sim.tables import bounded
 from nearcast.sim.whole.wishes import Acts, Wishes
-from nearcast.sim.whole.world import run_world
+from nearcast.sim.whole.world import FailedError, run_world
 
 HEEDS = ("network.jitter", "network.loss", "nat.cone", "nat.symmetric", "liveness")
 SIZE_BYTES_MAX = 64 << 20  # of what is published; guess: a world keeps all of it in memory
@@ -59,7 +59,11 @@ def run(run: Run) -> None:
         liveness_s=scenario.liveness.within_s,
         overlay=settings.overlay,
     )
-    outcome = run_world(wishes, run.seed, on_progress=run.on_progress, story_file=run.trace_file)
+    try:
+        outcome = run_world(wishes, run.seed, on_progress=run.on_progress, story_file=run.trace_file)
+    except FailedError as error:
+        run.report.trace = error.digest  # the same when it is replayed
+        raise
     report, counts = run.report, outcome.counts
     report.trace, report.events, report.simulated_s = outcome.digest, outcome.steps, outcome.duration_s
     report.figure("reads", counts.get("read", 0))

@@ -53,7 +53,9 @@ class Outcome:
 
 
 class FailedError(NearcastError):
-    """A world did not hold; the message ends with how to see it again."""
+    """A world did not hold; the message ends with how to see it again. `digest`: the hash of all until then."""
+
+    digest = ""
 
 
 @dataclass
@@ -186,9 +188,11 @@ def _failed(error: BaseException, wishes: Wishes, seed: int, story: Story) -> Fa
         error = min(_leaves(error), key=_weight)
     told = error.message if isinstance(error, NearcastError) else f"{type(error).__name__}: {error}"
     lines = "\n".join(story.newest)
-    return FailedError(
+    failed = FailedError(
         f"{told}\n{lines}\nseed {seed}, {wishes.nodes} nodes", fix=f"replay it with the same --seed {seed}"
     )
+    failed.digest = story.digest
+    return failed
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
