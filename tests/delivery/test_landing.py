@@ -28,8 +28,8 @@ def dag() -> FileDag:
     return build_file_dag(digests, len(DATA))
 
 
-def opened(folder: Path) -> Store:
-    return Store.open(folder, quota_bytes=1 << 30, clock=SystemClock())
+def opened(folder: Path, quota_bytes: int = 1 << 30) -> Store:
+    return Store.open(folder, quota_bytes=quota_bytes, clock=SystemClock())
 
 
 def left_behind(folder: Path, file: FileDag, leaves: list[int]) -> None:
@@ -63,3 +63,43 @@ def test_leaves_that_come_a_second_time_do_not_count_as_missing_ones(
         assert stat is not None
         assert stat.complete
         assert store.read_file(file.root, 0, len(DATA)) == DATA
+
+
+def test_a_file_that_was_evicted_is_written_anew_when_its_leaves_come_again(tmp_path: Path) -> None:
+    """What is told as landed can be read: nobody may be made to buy a leaf again that was thrown away."""
+    file = dag()
+
+    async def land_twice(store: Store) -> None:
+        landing = Landing(store, SystemClock(), bulk=False)
+        for index in [*range(LEAVES), 3]:
+            await landing.put_leaf(file, index, leaf(index))
+            await landing.landed(file)
+            if index == LEAVES - 1:
+                assert store.has(file.leaves.cid(3))
+                store.evict()
+                assert not store.has(file.leaves.cid(3))
+        assert store.has(file.leaves.cid(3))
+        await landing.close()
+
+    with opened(tmp_path, quota_bytes=LEAF_BYTES) as store:
+        asyncio.run(land_twice(store))
+
+
+def test_the_files_that_a_relay_finished_last_are_not_evicted_before_its_end(tmp_path: Path) -> None:
+    files = [dag(), build_file_dag(sha256(leaf(0)).digest() + sha256(leaf(1)).digest(), 2 * LEAF_BYTES)]
+
+    async def land_all(store: Store) -> None:
+        landing = Landing(store, SystemClock(), bulk=False, leased_files=1)
+        for file in files:
+            for index in range(len(file.leaves)):
+                await landing.put_leaf(file, index, leaf(index))
+                await landing.landed(file)
+            store.evict()
+            assert store.available_leaves(file.root) == [(0, len(file.leaves))]
+        assert store.available_leaves(files[0].root) == [], "an older one has its turn"
+        await landing.close()
+        store.evict()
+        assert store.available_leaves(files[1].root) == []
+
+    with opened(tmp_path, quota_bytes=LEAF_BYTES) as store:
+        asyncio.run(land_all(store))

@@ -4,10 +4,15 @@ A leaf is hashed and written in one go in a thread. Small blocks are collected a
 a hundred thousand small files do not wait for a hundred thousand disk flushes. Partial objects are checkpointed in the
 background, bounded by bytes and by time: what is lost when the power goes is at most that much to fetch again.
 
+A file on its way is not evicted. One that is whole may be, as any other, except for the last ones of a relay: a cache
+that is full would drop what an answer is just being given from, and buy it again.
+
 Invariants: nothing reaches the store that does not hash to its name; after `close` everything verified is durable.
 """
 
 import asyncio
+from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from nearcast.clock import Clock
@@ -40,9 +45,12 @@ class _Open:
 class Landing:
     """The writing end of one download."""
 
-    def __init__(self, store: Store, clock: Clock, *, bulk: bool) -> None:
-        """`bulk`: nobody waits to read what arrives, so it need not pass through the page cache."""
+    def __init__(self, store: Store, clock: Clock, *, bulk: bool, leased_files: int = 0) -> None:
+        """`bulk`: nobody waits to read what arrives, so it need not pass through the page cache. `leased_files`: how
+        many of those that were finished last are not evicted before `close`."""
         self._bulk = bulk
+        self._leased_files = leased_files
+        self._leases: deque[ExitStack] = deque()
         self._store = store
         self._clock = clock
         self._batch: list[tuple[Cid, bytes]] = []
@@ -78,7 +86,9 @@ class Landing:
         while self._unsynced_bytes >= UNSYNCED_BYTES_MAX:
             await self._pulse.wait()
         if dag.root in self._whole:
-            return  # a leaf that a crash had left behind unrecorded, asked for again all the same
+            if await in_thread(self._store.has, dag.leaves.cid(index)):
+                return  # a leaf that a crash had left behind unrecorded, asked for again all the same
+            self._whole.discard(dag.root)  # it was evicted since
         entry = self._open.get(dag.root) or await self._open_partial(dag)
         await in_thread(entry.partial.put_leaf, index, data, direct=self._bulk)
         entry.dirty = True
@@ -130,6 +140,8 @@ class Landing:
             for entry in self._open.values():
                 await in_thread(_end, entry.partial)
             self._open.clear()
+            while self._leases:
+                self._leases.popleft().close()
 
     async def _open_partial(self, dag: FileDag) -> _Open:
         async with self._opening:
@@ -144,9 +156,18 @@ class Landing:
         async with entry.syncing:
             entry.is_complete = True
             await in_thread(entry.partial.complete)
+            if self._leased_files:
+                await in_thread(self._lease, root)
             await in_thread(entry.partial.close)
             self._open.pop(root, None)
             self._whole.add(root)
+
+    def _lease(self, root: Cid) -> None:
+        lease = ExitStack()
+        lease.enter_context(self._store.lease(root))
+        self._leases.append(lease)
+        if len(self._leases) > self._leased_files:
+            self._leases.popleft().close()
 
     async def _checkpoint(self) -> None:
         self._unsynced_bytes = 0

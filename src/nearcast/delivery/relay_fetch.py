@@ -29,7 +29,7 @@ from nearcast.delivery.layout import file_in_one_piece, lay_out
 from nearcast.delivery.leaf_stage import LeafStage
 from nearcast.delivery.messages import FetchRequest
 from nearcast.delivery.node_stage import NodeStage
-from nearcast.delivery.relay_layout import Leaf, RelayLayouts, following, is_here, leaf_of
+from nearcast.delivery.relay_layout import AHEAD_LEAVES, Leaf, RelayLayouts, following, is_here, leaf_of
 from nearcast.delivery.relay_sources import Memory, RelaySources, Supplier
 from nearcast.delivery.session import NodeWalk, WalkedFile
 from nearcast.delivery.source import NodesWanted
@@ -79,7 +79,8 @@ class RelayFetch:
         self._listed = listed
         self._is_closed = False
         self._sources = RelaySources(root, supplier, memory, on_event)
-        self._landing = Landing(store, clock, bulk=False)  # it is read again at once: from the page cache
+        # It is read again at once: from the page cache, and never from others because a full cache dropped it.
+        self._landing = Landing(store, clock, bulk=False, leased_files=AHEAD_LEAVES)
         self._layouts = RelayLayouts(store, listed)
         self._walking = asyncio.Lock()
         self._under_way: dict[Leaf, _Run] = {}
