@@ -38,7 +38,8 @@ def _forget(session: "Session", channel: OwnChannel) -> None:
     path = session.folder / FILE_NAME
     if path.exists():
         with SpentLedger.open(path) as ledger:
-            ledger.see(channel.channel_id, channel.config.receiver, Seen(0, 0))
+            if ledger.seen(channel.channel_id) is not None:
+                ledger.see(channel.channel_id, channel.config.receiver, Seen(0, 0))
 
 
 def _asking(state: ChannelState, amount_units: int | None) -> Plan:
