@@ -14,10 +14,10 @@ from nearcast.errors import AddressInUseError
 from nearcast.keys import Identity
 from nearcast.tasks import in_thread
 from nearcast.transport.base import Endpoint, PeerAddress
+from nearcast.transport.resolving import PORT_MAX
 
 FILE_NAME: Final = "quic-port"
 _ANY: Final = ":0"
-_PORT_MAX: Final = (1 << 16) - 1  # RFC 768
 _DIGITS_MAX: Final = 5
 
 Bind = Callable[[Identity, QuicConfig], Awaitable[Endpoint]]
@@ -57,7 +57,7 @@ def _read(file: Path) -> int | None:
 def _parse(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS_MAX):
         return None
-    return int(text) if 0 < int(text) <= _PORT_MAX else None
+    return int(text) if 0 < int(text) <= PORT_MAX else None
 
 
 def _write(file: Path, port: int) -> None:
