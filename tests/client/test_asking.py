@@ -14,7 +14,7 @@ from nearcast.client.finding import Finder, Search
 from nearcast.clock import SystemClock
 from nearcast.content.cid import Cid, raw_cid
 from nearcast.delivery.trail import NO_TRAIL
-from nearcast.errors import NotFoundError
+from nearcast.errors import NotFoundError, RefusedError, UnavailableError
 from nearcast.overlay.peers import PeerBook
 from nearcast.telemetry import Telemetry
 from nearcast.transport.base import PeerAddress
@@ -127,6 +127,25 @@ def test_what_nobody_has_is_missing_within_the_bound_and_the_answer_says_who_was
                 found = await finds.find(MISSING, SEARCH)
                 assert asyncio.get_running_loop().time() - start_s < 3.2
                 assert "the hash table was asked" in found.nobody().message
+
+    run(main())
+
+
+def test_whoever_asks_for_what_is_listed_is_told_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with world(tmp_path) as place:
+            other, holder = place.peer("other"), place.peer("holder", listed=lambda _root: True)
+            root = keep_leaf(holder.store, noise(10))
+            async with finder(place, Told(), other, holder) as finds:
+                told = (await finds.find(root, SEARCH)).nobody()
+                assert isinstance(told, RefusedError)
+                assert f"{holder.name}: does not serve it: it is on the chain's blacklist" in told.message
+                assert f"{other.name}: does not have it" in told.message
+                assert f"nearcast blacklist check {root}" in str(told.fix)
+            await other.die()
+            async with finder(place, Told(), other, holder) as finds:
+                found = await finds.find(root, SEARCH)
+                assert isinstance(found.nobody(), UnavailableError), "who could not be asked may give it"
 
     run(main())
 

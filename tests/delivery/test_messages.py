@@ -68,8 +68,19 @@ def test_holdings_survive_the_wire() -> None:
         Holding("some", 0),
         Holding("refused", None),
         Holding("relay", 7, 5),
+        Holding("refused", None, is_listed=True),
     ]
-    assert parse_holdings(over_the_wire(holdings_fields(holdings)), 5) == holdings
+    assert parse_holdings(over_the_wire(holdings_fields(holdings)), 6) == holdings
+
+
+def test_why_it_is_refused_may_be_left_out_or_be_something_later() -> None:
+    """Nodes of the version before say no reason, and read what has one as they always did."""
+    (said,) = holdings_fields([Holding("refused", None, is_listed=True)])["have"]
+    assert said == {"state": "refused", "size": None, "price": 0, "reason": "listed"}
+    for reason in ({}, {"reason": "weather"}, {"reason": ["listed"]}):
+        answer = {"have": [{"state": "refused", "size": None, "price": 0, **reason}]}
+        assert parse_holdings(over_the_wire(answer), 1) == [Holding("refused", None)]
+    assert parse_holdings({"have": [{**said, "state": "none"}]}, 1) == [Holding("none", None)]
 
 
 def test_an_unknown_protocol_or_version_is_no_error() -> None:

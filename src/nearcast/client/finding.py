@@ -22,7 +22,7 @@ from nearcast.clock import Clock
 from nearcast.content.cid import Cid
 from nearcast.delivery.source import Source
 from nearcast.delivery.trail import MARKS_MAX, Trail, begin
-from nearcast.errors import NearcastError, NotFoundError, UnavailableError
+from nearcast.errors import NearcastError, NotFoundError, RefusedError, UnavailableError
 from nearcast.naming.link import Link
 from nearcast.overlay.peers import PeerBook
 from nearcast.tasks import in_thread
@@ -34,6 +34,7 @@ GRACE_S = 0.05  # guess: nodes on one LAN or in one city answer within it
 PROBED_PEERS_MAX = 32
 REMEMBERED_ROOTS_MAX = 4096
 LAN_GRACE_S = 3.0  # a command waits so long for a first node of the LAN; measured: 0.6 to 2.6 s from its start
+LISTED = "does not serve it: it is on the chain's blacklist"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,10 @@ class Found:
     """What a search for one root brought.
 
     `own`: backends of this node. `refusals`: the others by name, each with what went wrong, or None where it said that
-    it has nothing. `far`: in words, who was asked beyond those that are known anyway. `answered`: the endpoint
-    ids of all who did. `is_exhausted`: there is nobody else to ask. `retry_s`: when somebody who was left alone, having
-    failed lately, is worth asking, by the finder's clock.
+    it has nothing. `heeding`: those of them who say that it is on the blacklist. `far`: in words,
+    who was asked beyond those that are known anyway. `answered`: the endpoint ids of all who did. `is_exhausted`: there
+    is nobody else to ask. `retry_s`: when somebody who was left alone, having failed lately, is worth asking, by the
+    finder's clock.
     """
 
     root: Cid
@@ -72,6 +74,7 @@ class Found:
     urls: list[str] = field(default_factory=list)
     offerings: list[Offering] = field(default_factory=list)
     refusals: dict[str, NearcastError | None] = field(default_factory=dict)
+    heeding: set[str] = field(default_factory=set)
     far: list[str] = field(default_factory=list)
     answered: dict[bytes, None] = field(default_factory=dict)
     is_exhausted: bool = False
@@ -82,13 +85,14 @@ class Found:
         self.urls += more.urls
         self.offerings += more.offerings
         self.refusals |= more.refusals
+        self.heeding |= more.heeding
         self.far += more.far
         self.answered |= more.answered
         self.is_exhausted = more.is_exhausted
 
     def nobody(self) -> NearcastError:
-        """Nobody has it, or (somebody could not be asked) it is not known whether anybody has."""
-        return _nobody(self.root, self.refusals, self.far)
+        """Nobody has it, or nobody may serve it, or (somebody could not be asked) it is not known."""
+        return _nobody(self)
 
 
 def _no_backend(_: Cid) -> list[Source]:
@@ -218,6 +222,8 @@ class Finder:
         self._peers.answered(address.endpoint_id)
         if answer[0].state not in ("all", "some", "relay"):
             found.refusals[name] = None
+            if answer[0].is_listed:
+                found.heeding.add(name)
             return False
         found.offerings.append(
             Offering(address, answer[0], answered_s, self.discovery.outlook(address.endpoint_id).rtt_s)
@@ -252,16 +258,21 @@ class Finder:
                 self._lan_found.set()
 
 
-def _nobody(root: Cid, answers: dict[str, NearcastError | None], far: list[str]) -> NearcastError:
-    """Nobody has it, or (somebody could not be asked) it is not known whether anybody has."""
+def _nobody(found: Found) -> NearcastError:
+    """Nobody has it, or nobody may serve it, or (somebody could not be asked) it is not known."""
+    root, answers = found.root, found.refusals
     fix = "check the link, or give a node that has it: --peer ID@host:port"
-    further = "".join(f"; {asked}" for asked in far)
+    further = "".join(f"; {asked}" for asked in found.far)
     if not answers:
-        if far:
+        if found.far:
             return NotFoundError(f"{root} is not here, and nobody is known to have it{further}", fix=fix)
         return NotFoundError(f"{root} is not here, and no other node is known to ask", fix=fix)
-    told = "; ".join(f"{name}: {error.message if error else 'does not have it'}" for name, error in answers.items())
+    lacking = {name: LISTED if name in found.heeding else "does not have it" for name in answers}
+    told = "; ".join(f"{name}: {error.message if error else lacking[name]}" for name, error in answers.items())
     told += further
     if any(answers.values()):
         return UnavailableError(f"nobody who answered has {root}; asked {len(answers)}: {told}", fix="try again later")
+    if found.heeding:
+        fix = f"nearcast blacklist check {root} says since when, and why"
+        return RefusedError(f"nobody gives {root}; asked {len(answers)}: {told}", fix=fix)
     return NotFoundError(f"nobody has {root}; asked {len(answers)}: {told}", fix=fix)

@@ -3,7 +3,7 @@
 One bidirectional stream carries one request. Everything said is a message frame of wire.py; blocks travel between them.
 
     probe   {"p": "probe", "v": 1, "roots": [cid…], "hops", "trail"}
-            <- {"have": [{"state", "size", "price"}…]}, in the order asked
+            <- {"have": [{"state", "size", "price", "reason"}…]}, in the order asked
     fetch   {"p": "fetch", "v": 1, "root", "path", "want", "spans", "inline", "skip", "shallow", "nonce",
              "channel", "max_price", "hops", "trail"}
             <- {"ok": true, "price", "offer", "signature"} or {"ok": false, "reason", "text"}
@@ -77,6 +77,7 @@ class Holding:
     """What a peer says that it has of one root. `size_bytes` is its word, not a verified fact.
 
     `price`: units per GiB that it asks of whoever probes. "relay": it has nothing of it, but can bring it from others.
+    `is_listed`: it refuses because the content is on the chain's blacklist, as it says.
     """
 
     SERVABLE: ClassVar[frozenset[State]] = frozenset({"all", "some"})
@@ -84,6 +85,7 @@ class Holding:
     state: State
     size_bytes: int | None
     price: int = PRICE_FREE
+    is_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,13 @@ def _trail(fields: dict[str, Any]) -> Trail:
 
 def holdings_fields(holdings: list[Holding]) -> dict[str, Any]:
     """The answer to a probe as a message's value."""
-    return {"have": [{"state": h.state, "size": h.size_bytes, "price": h.price} for h in holdings]}
+    return {"have": [_holding_fields(holding) for holding in holdings]}
+
+
+def _holding_fields(holding: Holding) -> dict[str, Any]:
+    """The reason is a field of its own: nodes of the version before know the state "refused", and skip the rest."""
+    reason = {"reason": "listed"} if holding.is_listed else {}
+    return {"state": holding.state, "size": holding.size_bytes, "price": holding.price, **reason}
 
 
 def parse_holdings(value: Any, count: int) -> list[Holding]:
@@ -283,11 +291,12 @@ def _offer(fields: dict[str, Any]) -> Offer:
 
 
 def _holding(fields: dict[str, Any]) -> Holding:
-    size = fields.get("size")
+    size, state = fields.get("size"), choice_of(fields.get("state"), "the state", _STATES)
     return Holding(
-        state=choice_of(fields.get("state"), "the state", _STATES),
+        state=state,
         size_bytes=None if size is None else integer_of(size, "the size", SIZE_BYTES_MAX),
         price=integer_of(fields.get("price", PRICE_FREE), "the price", PRICE_MAX),
+        is_listed=state == "refused" and fields.get("reason") == "listed",  # later versions may know other reasons
     )
 
 

@@ -160,7 +160,9 @@ class _Answering:
     def _holding(self, root: Cid) -> Holding:
         """`all` only where one look tells that nothing is missing: a file, or what is held by a pin."""
         serving = self._serving
-        if not serving.policy(root) or (serving.listed is not None and serving.listed(root)):
+        if serving.listed is not None and serving.listed(root):
+            return Holding("refused", None, is_listed=True)
+        if not serving.policy(root):
             return Holding("refused", None)
         try:
             stat = serving.store.stat(root)
