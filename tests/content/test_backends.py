@@ -297,3 +297,34 @@ def test_wrong_credentials_are_told_with_what_to_do(monkeypatch: pytest.MonkeyPa
     assert isinstance(error, RefusedError)
     assert "Debug" not in error.message
     assert error.fix is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "variable"),
+    [
+        ("S3 error: Error performing PUT http://169.254.169.254/latest/api/token", "AWS_SKIP_SIGNATURE"),
+        ("S3 error: Error performing PUT http://169.254.169.254/latest/api/token", "AWS_SECRET_ACCESS_KEY"),
+        (
+            "GCS error: Error performing token request: Error performing GET "
+            "http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+        ),
+        (
+            "MicrosoftAzure error: Error performing token request: Error performing GET "
+            "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2019-08-01",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+        ),
+    ],
+)
+def test_without_credentials_it_is_said_where_they_go(said: str, variable: str) -> None:
+    """What obstore 0.12 says on a machine that is in no cloud, or has no role there."""
+    from obstore.exceptions import GenericError
+
+    from nearcast.content.backends.objects import _error_of
+
+    error = _error_of("listing", GenericError(f"Generic {said} in 1.9 ms - HTTP error: error sending request\n\nDebug"))
+    assert isinstance(error, RefusedError)
+    assert "no credentials" in error.message
+    assert "169.254" not in error.message
+    assert "HTTP error" in error.message, "a role may be there, and fail"
+    assert variable in str(error.fix)

@@ -18,7 +18,8 @@ Kind = Literal["folder", "http", "s3", "gs", "az"]
 _KINDS: dict[str, Kind] = {"http": "http", "https": "http", "s3": "s3", "gs": "gs", "az": "az"}
 CREDENTIALS: dict[Kind, str] = {
     "http": "a web server that asks for a password cannot be a backend yet",
-    "s3": "give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
+    "s3": "give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, "
+    "or AWS_SKIP_SIGNATURE=true where the bucket is public",
     "gs": "give them as GOOGLE_APPLICATION_CREDENTIALS in the environment",
     "az": "give them as AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY in the environment",
 }

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nearcast.content.backends.address import CREDENTIALS, Kind
 from nearcast.content.backends.base import BackendEntry, BackendFolder, BackendObject
 from nearcast.content.backends.folder import changed
 from nearcast.errors import NearcastError, NotFoundError, RefusedError, UnavailableError, UsageError
@@ -22,6 +23,9 @@ LIST_CHUNK = 1000  # what S3 gives per page
 SKIP_BYTES_MAX = 64 << 20  # read and thrown away from a server that ignores ranges; beyond it, it is of no use
 RESUMES_MAX = 3  # in a row without a byte, on top of obstore's own retries
 _RANGE_NOT_SATISFIABLE = "status code: 416"  # RFC 9110, 15.5.17: the object is shorter than it was
+# Where a machine of a cloud gets the credentials of its role: asked by obstore when the environment has none.
+_ROLES = "http://169.254.169.254/"
+_STORES: dict[str, Kind] = {"Generic S3 ": "s3", "Generic GCS ": "gs", "Generic MicrosoftAzure ": "az"}  # obstore's
 _NO_BUCKET = "status code: 404"  # what a listing of a bucket that is not there says
 
 
@@ -171,6 +175,12 @@ def _error_of(what: str, error: Exception) -> NearcastError:
             return RefusedError(
                 f"the backend refuses {what}: {line}",
                 fix="give credentials that may read and list it (docs/origins.md)",
+            )
+        case _ if _ROLES in line:
+            why = line.rpartition(" - ")[2]
+            return RefusedError(
+                f"no credentials are in the environment, and this machine has no role that gives any ({why})",
+                fix=next((CREDENTIALS[kind] for start, kind in _STORES.items() if line.startswith(start)), None),
             )
         case exceptions.InvalidPathError():
             return UsageError(f"{what}: {line}", fix="rename the object: no folder can hold that name")
