@@ -26,6 +26,15 @@ def test_a_new_price_that_has_to_wait_is_told_with_its_block() -> None:
     assert earning_fields(money(None))["next_price_block"] is None
 
 
+def test_that_it_is_asked_over_http_too_is_told() -> None:
+    assert earning_lines(money(None), over_http=True)[1:] == [
+        "  Over HTTP     the same price (402), except from this machine"
+    ]
+    assert earning_fields(money(None), over_http=True)["http_price"] is True
+    assert earning_fields(money(None))["http_price"] is False
+    assert earning_lines(None, over_http=True) == ["  Over HTTP     free: without --price there is none to ask"]
+
+
 def test_a_free_node_says_nothing_of_money() -> None:
     assert earning_lines(None) == []
     assert earning_fields(None) == {}

@@ -9,19 +9,21 @@ if TYPE_CHECKING:
     from nearcast.node.money import Money
 
 
-def earning_lines(money: "Money | None") -> list[str]:
-    """For people: the price, what it will be if it changes, and who is paid; nothing for a free node."""
+def earning_lines(money: "Money | None", *, over_http: bool = False) -> list[str]:
+    """For people: the price, what it will be if it changes, who is paid, and whether it is asked `over_http`, too."""
     if money is None or money.earning is None:
-        return []
+        return ["  Over HTTP     free: without --price there is none to ask"] if over_http else []
     price, receiver = usdc_text(money.earning.price_units_per_gib), address_text(money.earning.terms.receiver)
     lines = [f"  Price         {price} per GiB, paid to {receiver}"]
     if money.earning.next_price is not None:
         units, block = money.earning.next_price
         lines += [f"                {usdc_text(units)} from block {block:,} on: two prices at once would cost the bond"]
+    if over_http:
+        lines += ["  Over HTTP     the same price (402), except from this machine"]
     return lines
 
 
-def earning_fields(money: "Money | None") -> dict[str, Any]:
+def earning_fields(money: "Money | None", *, over_http: bool = False) -> dict[str, Any]:
     """The same for programs."""
     if money is None or money.earning is None:
         return {}
@@ -33,4 +35,5 @@ def earning_fields(money: "Money | None") -> dict[str, Any]:
         "next_price_block": next_block,
         "operator": address_text(earning.terms.receiver),
         "chain": money.deployment.name,
+        "http_price": over_http,
     }

@@ -55,13 +55,14 @@ def _print(call: MoneyCall, node: "Node") -> None:
     from nearcast.overlay.peers import format_peer
 
     usage, peer = node.store.usage(), format_peer(node.address)
+    over_http = node.config.payments.http
     lines = ["", f"  Node          {node.identity.endpoint_id.hex()}", f"  Peer address  {peer}"]
     lines += [f"  This machine  {node.http_url}/"] if node.http_url else []
     lines += [f"  Same network  {url}/" for url in node.lan_http_urls]
     lines += [f"  Store         {node.config.data_dir}   {count_text(usage.objects, 'object')}, "]
     lines[-1] += bytes_text(usage.held_bytes + usage.cached_bytes)
-    lines += earning_lines(node.money)
+    lines += earning_lines(node.money, over_http=over_http)
     ready: dict[str, Any] = {"event": "ready", "id": node.identity.endpoint_id.hex(), "peer": peer}
     ready |= {"url": node.http_url, "lan_urls": list(node.lan_http_urls), "data_dir": str(node.config.data_dir)}
-    ready |= earning_fields(node.money)
+    ready |= earning_fields(node.money, over_http=over_http)
     call.output.result(ready, lines=[*lines, "", "  Ctrl-C stops.", ""], essential=[peer])
