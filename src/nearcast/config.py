@@ -22,6 +22,7 @@ FETCH_POLICIES = ("local", "always", "never")
 DETECTORS = ("swim", "van-renesse")
 COORDINATES = ("nearcast", "vivaldi", "serf", "pharos", "pcoord")
 CONFIRMATIONS_MAX = 10_000  # guess: hours on any chain; more is a typing mistake
+AMOUNT_DIGITS_MAX = 9  # before the point. Guess: nobody has that much; more is a typing mistake
 POLL_S_MAX = 999_999  # guess: eleven days; more is a typing mistake
 
 
@@ -153,10 +154,12 @@ def parse_http_listen(value: Any) -> str:
 def parse_usdc_units(value: Any) -> int:
     """`"0.01"` or `0.01` or `1` USDC -> units of 1e-6 USDC. Raises ValueError."""
     text = f"{value:f}".rstrip("0") if isinstance(value, float) else str(value).strip()
-    match = re.fullmatch(r"([0-9]{1,9})(?:\.([0-9]{0,6}))?", text)
+    match = re.fullmatch(r"([0-9]+)(?:\.([0-9]{0,6}))?", text)
     if isinstance(value, bool) or match is None:
         raise ValueError("an amount is USDC with at most six decimals, like 0.01")
-    return int(match[1]) * 10**6 + int((match[2] or "").ljust(6, "0"))
+    if len(match[1].lstrip("0")) > AMOUNT_DIGITS_MAX:
+        raise ValueError(f"an amount is less than {10**AMOUNT_DIGITS_MAX:,} USDC")
+    return int(match[1].lstrip("0") or "0") * 10**6 + int((match[2] or "").ljust(6, "0"))
 
 
 def load_config(

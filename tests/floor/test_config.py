@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.depth import by_day
 
-from nearcast.config import Config, default_data_dir, known_keys, load_config, parse_host_port, parse_size_bytes
+from nearcast.config import (
+    Config,
+    default_data_dir,
+    known_keys,
+    load_config,
+    parse_host_port,
+    parse_size_bytes,
+    parse_usdc_units,
+)
 from nearcast.errors import UsageError
 
 
@@ -134,6 +142,20 @@ def test_a_size_beyond_all_disks_is_refused() -> None:
     for text in ("9" * 400, "1e9", "2000000000 GiB", "٣MB"):
         with pytest.raises(ValueError, match=r"size is|any disk"):
             parse_size_bytes(text)
+
+
+@pytest.mark.parametrize("text", ["1000000000", "99999999999999999999", "1000000000.5", "9" * 5_000])
+def test_an_amount_beyond_all_money_is_not_blamed_on_its_decimals(text: str) -> None:
+    with pytest.raises(ValueError, match="less than 1,000,000,000 USDC"):
+        parse_usdc_units(text)
+
+
+def test_amounts() -> None:
+    assert parse_usdc_units("999999999.999999") == 10**15 - 1
+    assert parse_usdc_units("0" * 5_000 + "1") == 10**6
+    for text in ("0.0000001", "-1", "1e3"):
+        with pytest.raises(ValueError, match="six decimals"):
+            parse_usdc_units(text)
 
 
 def test_the_chain_is_the_dev_chain_unless_somebody_says_otherwise(tmp_path: Path) -> None:
