@@ -313,6 +313,14 @@ def test_a_range_that_ends_before_it_starts(reader: Person) -> None:
     assert (ended.code, ended.line()) == (2, "nearcast: --range: '9-5' ends before it starts")
 
 
+@pytest.mark.parametrize("command", ["up", "status", "id", "earnings"])
+def test_a_data_folder_that_is_a_file(publisher: Person, command: str) -> None:
+    publisher.data_dir.write_text("mine")
+    ended = publisher.run(command)
+    assert (ended.code, ended.line()) == (6, f"nearcast: the data folder {publisher.data_dir} is a file")
+    assert "--data-dir" in ended.stderr.splitlines()[1]
+
+
 def test_a_configuration_that_makes_no_sense(publisher: Person) -> None:
     publisher.data_dir.mkdir()
     (publisher.data_dir / "config.toml").write_text("[store]\nquota = 5\n")

@@ -232,6 +232,12 @@ def test_csv_and_json_are_one_too_many(people: People) -> None:
     assert (ended.code, ended.json["error"]["type"]) == (2, "UsageError")
 
 
+@pytest.mark.parametrize("command", ["earnings", "spending"])
+def test_a_data_folder_that_is_not_there_is_not_one_without_earnings(people: People, command: str) -> None:
+    ended = people("somebody").run(command, "--data-dir", "/mistyped")
+    assert (ended.code, ended.line()) == (3, "nearcast: there is no data folder /mistyped")
+
+
 def test_nothing_yet(people: People) -> None:
     person = people("somebody")
     assert person.run("earnings").text == "nothing earned yet\n"

@@ -86,6 +86,7 @@ def test_the_password_comes_from_a_file_before_the_environment(owner: Person) ->
     missing = owner.run("wallet", "export", "--show-secret", "--password-file", "nowhere")
     assert missing.code == 14
     assert "nowhere cannot be read" in missing.line()
+    assert "fix: name a file that you can read" in missing.stderr
 
 
 def test_a_short_password_and_none_without_a_terminal_are_refused(people: People) -> None:

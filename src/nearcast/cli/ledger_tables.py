@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearcast.clock import SystemClock
-from nearcast.errors import UsageError
+from nearcast.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,9 +63,12 @@ def check_forms(call: "ChainCall", as_csv: bool) -> None:
 
 
 def ledger_path(call: "ChainCall", name: str) -> "Path":
-    """Where a ledger of the chosen chain is, on this machine."""
+    """Where a ledger of the chosen chain is, on this machine. NotFoundError for a data folder that was typed and is not
+    there: a slip would pass for a node that earned nothing."""
     from nearcast.chain.deployment import deployment
 
+    if call.call.data_dir is not None and not call.config.data_dir.exists():
+        raise NotFoundError(f"there is no data folder {call.config.data_dir}", fix="check --data-dir")
     chain_id = deployment(call.config.chain.network).chain_id
     return call.config.chain_folder(chain_id) / name
 

@@ -17,7 +17,7 @@ import typer
 from nearcast.cli.asides import say_what_is_logged
 from nearcast.cli.output import Mode, Output
 from nearcast.cli.plainhelp import PlainCommand
-from nearcast.errors import UsageError
+from nearcast.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from nearcast.config import Config
@@ -82,13 +82,21 @@ class Call:
     request: str = ""  # the command and its own arguments: the same text when the same is asked again
 
     def config(self, flags: Mapping[str, Any] | None = None) -> "Config":
-        """The configuration with these flags. Raises UsageError naming the option as it was typed."""
+        """The configuration with these flags. Raises UsageError naming the option as it was typed; StoreError for a
+        data folder that is none."""
         from nearcast.config import load_config
 
         try:
-            return load_config(data_dir=self.data_dir, file=self.config_file, environment=os.environ, flags=flags or {})
+            config = load_config(
+                data_dir=self.data_dir, file=self.config_file, environment=os.environ, flags=flags or {}
+            )
         except UsageError as error:
             raise UsageError(_as_typed(error.message), fix=error.fix) from error
+        if config.data_dir.exists() and not config.data_dir.is_dir():
+            raise StoreError(
+                f"the data folder {config.data_dir} is a file", fix="name a folder with --data-dir or NEARCAST_DATA_DIR"
+            )
+        return config
 
 
 def settings(

@@ -13,6 +13,7 @@ from nearcast.errors import UsageError, WalletError
 PASSWORD_VARIABLE = "NEARCAST_WALLET_PASSWORD"
 PASSWORD_LENGTH_MIN = 8  # NIST SP 800-63B, section 5.1.1.1
 PASSWORD_BYTES_MAX = 4096  # guess: more is not a password file
+_FILE_FIX = "name a file that you can read, with the password in its first line, or leave --password-file out"
 
 
 def given_password(call: ChainCall) -> str | None:
@@ -56,8 +57,8 @@ def _first_line(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(PASSWORD_BYTES_MAX + 1)
         if len(data) > PASSWORD_BYTES_MAX:
-            raise WalletError(f"{path} is too large for a password file")
+            raise WalletError(f"{path} is too large for a password file", fix=_FILE_FIX)
         return data.decode().partition("\n")[0].removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise WalletError(f"the password file {path} cannot be read: {reason}") from error
+        raise WalletError(f"the password file {path} cannot be read: {reason}", fix=_FILE_FIX) from error
