@@ -113,6 +113,13 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_ledger_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"earned cannot be used: (File exists|Not a directory)$") as failed:
+        EarnedLedger.open(tmp_path / "file" / "earned").__enter__()
+    assert failed.value.fix
+
+
 def test_what_was_recorded_outlives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "earned"
     program = (

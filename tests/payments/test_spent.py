@@ -122,6 +122,13 @@ def test_a_damaged_ledger_is_said_to_be_one(tmp_path: Path, text: str) -> None:
         pass
 
 
+def test_a_ledger_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"spent cannot be used: (File exists|Not a directory)$") as failed:
+        SpentLedger.open(tmp_path / "file" / "spent").__enter__()
+    assert failed.value.fix
+
+
 _SIGNER = """
 import sys
 from pathlib import Path

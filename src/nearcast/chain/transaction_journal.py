@@ -205,7 +205,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
-            f"the journal of transactions {path} cannot be used: {error}",
+            f"the journal of transactions {path} cannot be used: {why}",
             fix="free the disk or repair the file; it knows which payments may still happen, so do not delete it",
         ) from error

@@ -237,4 +237,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
         kind = DiskFullError if full else StoreError
         raise kind(f"the ledger of earnings {path} cannot be used: {error}") from error
     except OSError as error:
-        raise StoreError(f"the ledger of earnings {path} cannot be used: {error.strerror}") from error
+        raise StoreError(
+            f"the ledger of earnings {path} cannot be used: {error.strerror}",
+            fix="free the disk, or make the file writable",
+        ) from error

@@ -281,7 +281,8 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
-            f"the ledger of spending {path} cannot be used: {error}",
+            f"the ledger of spending {path} cannot be used: {why}",
             fix="free the disk or repair the file; it knows what was promised, so do not delete it",
         ) from error
