@@ -197,6 +197,8 @@ def test_what_was_spent_is_shown(payee: Payee) -> None:
     spent = payee.payer.run("spending", "--by", "object", "--json").json
     assert [(row["cid"], row["spent_units"]) for row in spent["rows"]] == [(ROOT, 3), ("unknown", 2)]
     assert (spent["total"]["spent_units"], spent["day_cap_units"]) == (5, 5 * USDC)
+    rows = [line.split("  ")[0] for line in payee.payer.run("spending", "--by", "object").text.splitlines()]
+    assert rows[1:4] == [ROOT, "earlier fetches", "total"]
     by_peer = payee.payer.run("spending", "--by", "peer").text.splitlines()
     assert by_peer[1].split()[0] == address_of(payee.person)
     deposited = payee.payer.run("spending", "--by", "peer", "--json").json["rows"][0]

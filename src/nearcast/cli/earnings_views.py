@@ -1,5 +1,6 @@
 """How `nearcast earnings` shows its table."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from nearcast.cli.amounts import bytes_text, count_text
@@ -12,6 +13,7 @@ from nearcast.payments.earned_views import By, EarnedLine, Earnings
 
 NOTHING = "-"
 UNKNOWN = "unknown"
+UNNAMED = "other content"  # more objects than a channel keeps apart, or sold before this ledger can tell
 _HEADINGS = {By.PEER: "Payer", By.OBJECT: "Object", By.DAY: "Day (UTC)"}
 _KEYS = {By.PEER: "payer", By.OBJECT: "cid", By.DAY: "day"}
 _FIELDS = (
@@ -36,6 +38,11 @@ def name_text(by: By, name: str) -> str:
     from nearcast.cli.hexwords import address_text
 
     return address_text(bytes.fromhex(name))
+
+
+def row_text(by: By, name: str, unnamed: str) -> str:
+    """The same for people; `unnamed` is what they call the row of what stands beside no object's name."""
+    return name_text(by, name) if name else unnamed
 
 
 def show_earnings(call: ChainCall, table: Earnings, *, as_csv: bool) -> None:
@@ -77,16 +84,20 @@ def _values(line: EarnedLine) -> list[int | None]:
 def _lines(call: ChainCall, table: Earnings) -> list[str]:
     total = table.total
     columns = [
-        Column(_HEADINGS[table.by], [name_text(table.by, line.name) for line in table.lines], "total"),
-        _amounts("Delivered", [line.delivered_bytes for line in table.lines], total.delivered_bytes, bytes_text),
-        _amounts("Earned USDC", [line.earned_units for line in table.lines], total.earned_units, usdc_number),
+        Column(_HEADINGS[table.by], [row_text(table.by, line.name, UNNAMED) for line in table.lines], "total"),
+        Column(
+            "Delivered",
+            [bytes_text(line.delivered_bytes) for line in table.lines],
+            bytes_text(total.delivered_bytes),
+        ),
+        money_column("Earned USDC", [line.earned_units for line in table.lines], total.earned_units),
     ]
     if table.by is By.PEER:
-        columns.append(_money("Pending", [line.pending_units for line in table.lines], total.pending_units))
+        columns.append(money_column("Pending", [line.pending_units for line in table.lines], total.pending_units))
     if table.by is not By.OBJECT:
-        columns.append(_money("Claimed", [line.claimed_units for line in table.lines], total.claimed_units))
+        columns.append(money_column("Claimed", [line.claimed_units for line in table.lines], total.claimed_units))
     if table.by is By.DAY:
-        columns.append(_money("Settled", [line.settled_units for line in table.lines], total.settled_units))
+        columns.append(money_column("Settled", [line.settled_units for line in table.lines], total.settled_units))
     fee_wei, pending_units = total.fee_wei or 0, total.pending_units or 0
     in_usdc = usdc_text(gas_units(fee_wei, call.config.payments.usdc_per_eth))
     where = f" in {count_text(table.channels_pending, 'channel')}" if pending_units else ""
@@ -99,11 +110,7 @@ def _lines(call: ChainCall, table: Earnings) -> list[str]:
     ]
 
 
-def _amounts(heading: str, values: list[int], total: int, text: Any) -> Column:
-    return Column(heading, [text(value) for value in values], text(total))
-
-
-def _money(heading: str, values: list[int | None], total: int | None) -> Column:
-    return Column(
-        heading, [NOTHING if value is None else usdc_number(value) for value in values], usdc_number(total or 0)
-    )
+def money_column(heading: str, values: Sequence[int | None], total: int | None) -> Column:
+    """Amounts in units, as USDC; None where a row cannot know."""
+    cells = [NOTHING if value is None else usdc_number(value) for value in values]
+    return Column(heading, cells, usdc_number(total or 0), at_point=True)

@@ -28,11 +28,15 @@ DAYS_MAX = 100_000
 
 @dataclass(frozen=True)
 class Column:
-    """A column for people: its heading, and what stands in each row; the first column is set to the left."""
+    """A column for people: its heading, and what stands in each row; the first column is set to the left.
+
+    `at_point`: numbers with differing decimals stand below each other's point.
+    """
 
     heading: str
     cells: Sequence[str]
     total: str
+    at_point: bool = False
 
 
 def since_day(since: str | None, days: int | None) -> str:
@@ -75,7 +79,7 @@ def ledger_path(call: "ChainCall", name: str) -> "Path":
 
 def table_lines(columns: Sequence[Column]) -> list[str]:
     """Heading, rows and total, each column as wide as it has to be."""
-    cells = [[column.heading, *column.cells, column.total] for column in columns]
+    cells = [[column.heading, *_beneath(column)] for column in columns]
     widths = [max(map(len, column)) for column in cells]
     rows = zip(*cells, strict=True)
     return ["  ".join(_set(text, widths, index) for index, text in enumerate(row)).rstrip() for row in rows]
@@ -98,6 +102,15 @@ def gas_units(fee_wei: int, usdc_per_eth_units: int) -> int:
 def today() -> date:
     """The day that it is in UTC, by which the ledgers go."""
     return datetime.fromtimestamp(SystemClock().unix_s(), UTC).date()
+
+
+def _beneath(column: Column) -> list[str]:
+    """What stands below the heading, each cell filled up with spaces to the decimals of the longest."""
+    cells = [*column.cells, column.total]
+    if not column.at_point:
+        return cells
+    decimals = [len(cell) - cell.index(".") if "." in cell else 0 for cell in cells]
+    return [cell + " " * (max(decimals) - own) for cell, own in zip(cells, decimals, strict=True)]
 
 
 def _set(text: str, widths: Sequence[int], index: int) -> str:

@@ -4,12 +4,13 @@ from typing import Any
 
 from nearcast.cli.amounts import bytes_text
 from nearcast.cli.chain_options import ChainCall
-from nearcast.cli.earnings_views import NOTHING, name_text
+from nearcast.cli.earnings_views import money_column, name_text, row_text
 from nearcast.cli.ledger_tables import Column, csv_bytes, gas_units, table_lines
-from nearcast.cli.money import ether_text, usdc_number, usdc_text
+from nearcast.cli.money import ether_text, usdc_text
 from nearcast.payments.earned_views import By
 from nearcast.payments.spent_views import Spendings, SpentLine
 
+UNNAMED = "earlier fetches"  # what they left to be paid, of which only the amount was kept
 _HEADINGS = {By.PEER: "Paid to", By.OBJECT: "Object", By.DAY: "Day (UTC)"}
 _KEYS = {By.PEER: "operator", By.OBJECT: "cid", By.DAY: "day"}
 _FIELDS = ("size_bytes", "spent_units", "parts", "deposited_units", "fee_wei")
@@ -49,15 +50,13 @@ def _values(line: SpentLine) -> list[int | None]:
 def _lines(call: ChainCall, table: Spendings, today_units: int) -> list[str]:
     total, payments = table.total, call.config.payments
     columns = [
-        Column(_HEADINGS[table.by], [name_text(table.by, line.name) for line in table.lines], "total"),
+        Column(_HEADINGS[table.by], [row_text(table.by, line.name, UNNAMED) for line in table.lines], "total"),
         Column("Verified", [bytes_text(line.size_bytes) for line in table.lines], bytes_text(total.size_bytes)),
-        Column("Paid USDC", [usdc_number(line.spent_units) for line in table.lines], usdc_number(total.spent_units)),
+        money_column("Paid USDC", [line.spent_units for line in table.lines], total.spent_units),
     ]
     deposited_units, fee_wei = total.deposited_units or 0, total.fee_wei or 0
     if table.by is not By.OBJECT:
-        deposits = [line.deposited_units for line in table.lines]
-        cells = [NOTHING if units is None else usdc_number(units) for units in deposits]
-        columns.append(Column("Into channels", cells, usdc_number(deposited_units)))
+        columns.append(money_column("Into channels", [line.deposited_units for line in table.lines], deposited_units))
     return [
         *table_lines(columns),
         "",
