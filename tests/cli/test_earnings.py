@@ -179,6 +179,11 @@ def test_a_friend_claims_now(payee: Payee, people: People, chain: Chain) -> None
     friend = with_wallet(people, "friend", chain.url)
     assert friend.run("wallet", "faucet").code == 0
     claims = payee.person.home / "claims.jsonl"
+    nowhere = ("--rpc", "http://127.0.0.1:9")
+    down = friend.run("watchtower", "run", str(claims), "--now", *nowhere)
+    assert (down.code, "goes on" in down.stderr, down.stderr.count("nobody answers")) == (4, False, 1)
+    dry = friend.run("watchtower", "run", str(claims), "--now", *nowhere, "--also-rpc", nowhere[1])
+    assert (dry.code, "goes on" in dry.stderr, dry.stderr.count("nobody answers")) == (4, False, 3)
     done = friend.run("watchtower", "run", str(claims), "--now", "--json").json
     assert (done["claimed_units"], len(done["transactions"])) == (USDC, 1)
     assert balance_units(payee.person) == START_UNITS + USDC

@@ -41,7 +41,7 @@ async def watch(call: "ChainCall", files: Sequence[Path], *, now: bool, also_rpc
 
     _check(call, poll_s)
     settled, telemetry = deployment(call.config.chain.network), Telemetry()
-    telemetry.listen(_trouble_teller(call.output) if now else _teller(call.output))
+    telemetry.listen(_trouble_teller(call.output, "" if also_rpc else None) if now else _teller(call.output))
     settlement = settled.contracts["BatchSettlement"]
     watched = WatchedFiles(files, settled.chain_id, settlement, tell=_fault_teller(call.output))
     claims = await asyncio.to_thread(watched.read)
@@ -101,7 +101,7 @@ def _tell_end(output: Output, receipts: "Sequence[ClaimReceipt]") -> None:
 
 def _teller(output: Output) -> Callable[[str, dict[str, Any]], None]:
     """What happens, a line for each; trouble goes where notes go."""
-    trouble = _trouble_teller(output)
+    trouble = _trouble_teller(output, "; it goes on")
 
     def tell(name: str, said: dict[str, Any]) -> None:
         match name:
@@ -118,13 +118,15 @@ def _teller(output: Output) -> Callable[[str, dict[str, Any]], None]:
     return tell
 
 
-def _trouble_teller(output: Output) -> Callable[[str, dict[str, Any]], None]:
+def _trouble_teller(output: Output, then: str | None) -> Callable[[str, dict[str, Any]], None]:
+    """`then`: what follows on an endpoint's failure. None: nothing does, and the command's own error tells of it."""
+
     def tell(name: str, said: dict[str, Any]) -> None:
         match name:
             case "claim_skipped":
                 output.note(f"  the contract would not have channel 0x{said['channel'][:16]}…: {said['reason']}")
-            case "watching_failed":
-                output.note(f"  {said['where']}: {printable(said['reason'])}; it goes on")
+            case "watching_failed" if then is not None:
+                output.note(f"  {said['where']}: {printable(said['reason'])}{then}")
 
     return tell
 
