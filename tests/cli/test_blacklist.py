@@ -4,8 +4,8 @@ import pytest
 from tests.cli.chain_world import FIRST_SECRET, Chain, with_wallet
 from tests.cli.conftest import People, Person
 
-CID = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
-DIGEST = "0xb94d27b993ed3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"  # SHA-256 of "hello world"
+CID = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
+DIGEST = "0xb94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"  # SHA-256 of "hello world"
 WINDOW_S = 7_200  # emergencyWindow
 
 
@@ -64,3 +64,18 @@ def test_what_makes_no_sense_is_code_2(people: People, chain: Chain, arguments: 
     ended = person.run("blacklist", *arguments)
     assert ended.code == 2
     assert said in ended.line()
+
+
+def test_whoever_gets_what_is_listed_is_told_so(people: People, guardian: Person, chain: Chain) -> None:
+    operator, reader = with_wallet(people, "operator", chain.url), people("reader")
+    assert operator.run("wallet", "faucet").code == 0
+    assert operator.run("node", "register", "--mbps", "100", "--region", "DE", "--price", "0.01").code == 0
+    (operator.home / "hello").write_text("hello world")
+    assert operator.run("add", "hello", "--json").json["cid"] == CID
+    assert guardian.run("blacklist", "add", CID, "--reason", "malware").code == 0
+    chain.travel(WINDOW_S)
+    _, ready = operator.up("--price", "0.01")
+    ended = reader.get(CID, "--peer", ready["peer"])
+    assert ended.code == 5
+    assert f"{ready['id'][:8]}: does not serve it: it is on the chain's blacklist" in ended.line()
+    assert f"fix: nearcast blacklist check {CID}" in ended.stderr
