@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from nearcast.content.store import Store
+from nearcast.overlay import link
+from nearcast.overlay.heard import HeardPeers
 from nearcast.payments.credit import PayeeAccount, PayerAccount
 from nearcast.payments.listing import BlacklistFollower
-from nearcast.sim.whole import invariants
+from nearcast.sim.whole import bounds, invariants
 from nearcast.sim.whole.disk import Disk
 from nearcast.sim.whole.wishes import Acts, Wishes
 from nearcast.sim.whole.world import FailedError, Outcome, run_world
 from nearcast.transport import memory_pipe
+from nearcast.transport.base import PeerAddress
 
 QUIET = Acts(0, 8, 0, 0, 0, 0, 0, 0, 0, 0)
 WILD = Acts(publish=1, get=10, crash=3, crash_at_disk=2, stop=0.5, partition=0.3, reset=1, bad_disk=0.3, no_chain=0.3)
@@ -107,10 +110,30 @@ def plant_forgetful_sync(patch: pytest.MonkeyPatch) -> None:
 def plant_boundless_buffer(patch: pytest.MonkeyPatch) -> None:
     """A sender that never waits, where 64 KiB were promised."""
     patch.setattr(memory_pipe, "STREAM_BUFFER_BYTES", 64 << 20)
-    patch.setattr(invariants, "STREAM_BUFFER_BYTES", 64 << 10)
+    patch.setattr(bounds, "STREAM_BUFFER_BYTES", 64 << 10)
+
+
+def plant_endless_hearing(patch: pytest.MonkeyPatch) -> None:
+    """A table of the overlay that forgets nobody: every message is from somebody new."""
+    heard = HeardPeers.heard
+
+    def of_strangers(self: HeardPeers, sender: PeerAddress, now_s: float) -> Any:
+        self._peers_max = 1 << 30
+        for number in range(200):
+            heard(self, replace(sender, endpoint_id=f"{now_s}/{number}".encode()), now_s)
+        return heard(self, sender, now_s)
+
+    patch.setattr(HeardPeers, "heard", of_strangers)
+
+
+def plant_endless_queue(patch: pytest.MonkeyPatch) -> None:
+    """A link of the overlay on which nothing makes room, where 256 bytes were promised."""
+    patch.setattr(link, "QUEUE_BYTES_MAX", 64 << 20)
+    patch.setattr(invariants, "QUEUE_BYTES_MAX", 256)
 
 
 PAID = Wishes(nodes=8, duration_s=30, acts=QUIET, size_bytes_min=2 << 20, size_bytes_max=3 << 20)
+MESHED = replace(PAID, acts=QUIET, size_bytes_min=1, size_bytes_max=1 << 16, overlay=True)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +145,8 @@ PAID = Wishes(nodes=8, duration_s=30, acts=QUIET, size_bytes_min=2 << 20, size_b
         (plant_blindness, 8, replace(PAID, acts=replace(QUIET, blacklist=6), size_bytes_min=1, size_bytes_max=1 << 16)),
         (plant_forgetful_sync, 10, replace(PAID, acts=replace(QUIET, publish=3, crash=6), away_s=2)),
         (plant_boundless_buffer, 11, PAID),
+        (plant_endless_hearing, 11, MESHED),
+        (plant_endless_queue, 11, MESHED),
     ],
 )
 def test_a_planted_fault_is_found(

@@ -5,29 +5,25 @@
 3   what a payee delivered and was not paid for is within one window and the block that passes it
 8   nobody sells what is on the blacklist, once it was there long enough to be read
 10  what was acknowledged as kept is there after every crash
-11  every queue, cache and credit is within its bound
+11  every table, queue, cache and credit is within its bound
 
-Money is checked at the instant it moves (watching.py); bounds by looking at one node after the other. Bytes are those
-that the network carried, so that a node's own books are not asked whether they are right.
+Money is checked at the instant it moves (watching.py); bounds (bounds.py) by looking at whoever something has reached,
+and at one node after the other. Bytes are those that the network carried, so that a node's own books are not asked
+whether they are right.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from nearcast.errors import NearcastError
 from nearcast.node.running import Node
-from nearcast.node.serving import CONNECTIONS_MAX as ACCEPTED_MAX
-from nearcast.overlay.peers import PEERS_MAX
+from nearcast.overlay.link import QUEUE_BYTES_MAX
 from nearcast.payments.credit import PART_BITS, parts_of, window_bytes
 from nearcast.payments.credit_line import CreditLine
 from nearcast.payments.customer import Customer
-from nearcast.payments.till import CUSTOMERS_MAX
+from nearcast.sim.whole.bounds import Bound, glance, store_bounds
 from nearcast.sim.whole.things import Thing
-from nearcast.transport.base import STREAMS_PER_CONNECTION_MAX
-from nearcast.transport.memory import MemoryEndpoint
-from nearcast.transport.memory_pipe import STREAM_BUFFER_BYTES
-from nearcast.transport.pool import CONNECTIONS_MAX
 
 if TYPE_CHECKING:
     from nearcast.sim.whole.member import Member
@@ -35,10 +31,10 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES: Final = 1 << 20  # the last block may pass the window
 LISTED_GRACE_S: Final = 60.0  # to read the list (a poll of 2 s, retries of an endpoint) and to end an answer; guess
-QUOTA_ROUND_S: Final = 4.0  # a cache overshoots its quota by what arrives in two rounds of its upkeep
 LIAR_NODE_BYTES: Final = 4_096  # of a request to a liar: inner nodes, which it sends as they are; largest thing's
-STEPS_PER_LOOK: Final = 16  # between looks at the bounds of one node and the next: looking costs more than a step
-COUNTERS_MAX: Final = 1_000  # of telemetry, by name
+STEPS_PER_LOOK: Final = (
+    16  # between looks at the bounds of one node and the next: asking a store costs more than a step
+)
 
 
 class BrokenError(NearcastError):
@@ -56,6 +52,7 @@ class Invariants:
         self._members: dict[str, Member] = {}
         self._turns: list[Member] = []
         self._turn = 0
+        self._reached = ""
         self._size_bytes_max = size_bytes_max
         self._by_wallet: dict[bytes, str] = {}
         self._requests: Counter[str] = Counter()  # answered, by node
@@ -71,10 +68,14 @@ class Invariants:
         self._by_wallet = {wallet.address: name for name, wallet in wallets.items() if wallet is not None}
 
     def check(self) -> None:
-        """Raises BrokenError for the first thing that does not hold; looks at the next node."""
+        """Raises BrokenError for the first thing that does not hold; looks at whoever has got something, and at the
+        next node."""
         self._turn += 1
+        self._look_at_who_was_reached()
         if self._turns and self._turn % STEPS_PER_LOOK == 0:
-            self._look_at(self._turns[self._turn // STEPS_PER_LOOK % len(self._turns)])
+            member = self._turns[self._turn // STEPS_PER_LOOK % len(self._turns)]
+            self._look_at(member, glance)
+            self._look_at(member, lambda node: store_bounds(member, node, self._size_bytes_max))
         if self.broken:
             raise BrokenError(self.broken[0])
 
@@ -156,30 +157,24 @@ class Invariants:
 
     # Bounds.
 
-    def _look_at(self, member: "Member") -> None:
-        node = member.node
-        if node is None:
+    def queued(self, who: str, queued_bytes: int) -> None:
+        """Of watching.Watcher."""
+        if queued_bytes > QUEUE_BYTES_MAX:
+            self._break(
+                11, f"{who} lets {queued_bytes} bytes wait on an overlay link, and the bound is {QUEUE_BYTES_MAX}"
+            )
+
+    def _look_at_who_was_reached(self) -> None:
+        """A stream's reader takes what has arrived in the step after, so it is looked at when that is over."""
+        name, self._reached = self._reached, self._network.newest_receiver
+        self._network.newest_receiver = ""
+        if name:
+            self._look_at(self._members[name], glance)
+
+    def _look_at(self, member: "Member", look: Callable[[Node], Iterable[Bound]]) -> None:
+        if member.node is None:
             return
         self.checks["bounds"] += 1
-        endpoint = node.endpoint
-        assert isinstance(endpoint, MemoryEndpoint)
-        dialled = node.finder.pool.count
-        usage = node.store.usage()
-        spare_bytes = int(QUOTA_ROUND_S * member.host.down_bytes_per_s) + 2 * self._size_bytes_max
-        bounds = [
-            ("connections", len(endpoint.connections), ACCEPTED_MAX + CONNECTIONS_MAX + 1),
-            ("dialled connections", dialled, CONNECTIONS_MAX + 1),
-            ("known peers", len(node.peers.known()), PEERS_MAX),
-            ("bytes of cached content", usage.cached_bytes, usage.quota_bytes + spare_bytes),
-            ("counters", len(node.telemetry.counters), COUNTERS_MAX),
-        ]
-        for connection in endpoint.connections:
-            streams, held_bytes = connection.load()
-            bounds.append(("streams of a connection", streams, STREAMS_PER_CONNECTION_MAX))
-            bounds.append(("unread bytes of a stream", held_bytes, STREAM_BUFFER_BYTES))
-        earning = None if node.money is None else node.money.earning
-        if earning is not None:
-            bounds.append(("customers", len(earning.till.customers()), CUSTOMERS_MAX))
-        for what, count, bound in bounds:
+        for what, count, bound in look(member.node):
             if count > bound:
                 self._break(11, f"{member.name} has {count} {what}, and the bound is {bound}")

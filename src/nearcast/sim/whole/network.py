@@ -102,6 +102,7 @@ class WorldNetwork(MemoryNetwork):
     conditions: Conditions = field(default_factory=Conditions)
     story: Story = field(default_factory=Story)
     carried_bytes: Counter[tuple[str, str]] = field(default_factory=Counter)  # that arrived
+    newest_receiver: str = ""  # whom something reached last
     _by_name: "dict[str, HostEndpoint]" = field(default_factory=dict)
     _blocked: dict[tuple[str, str], float] = field(default_factory=dict)
     _held: dict[tuple[str, str], list[Callable[[], None]]] = field(default_factory=lambda: defaultdict(list))
@@ -146,6 +147,7 @@ class WorldNetwork(MemoryNetwork):
         elif not wire.receiver.is_off:
             if size_bytes:
                 self.carried_bytes[pair] += size_bytes
+            self.newest_receiver = pair[1]
             self.story.note(pair[1], f"< {pair[0]} {size_bytes}")
             arrive()
 

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, Final, Protocol
 
+from nearcast.overlay.link import Link
 from nearcast.payments.credit_line import CreditLine
 from nearcast.payments.customer import Customer
 from nearcast.payments.promising import Promising
@@ -31,6 +32,9 @@ class Watcher(Protocol):
     def promised(self, who: str, receiver: bytes, channel_id: bytes, units: int) -> None:
         """A payer's books have it that so much was promised on a channel, in all; `receiver` is the payee's wallet."""
 
+    def queued(self, who: str, queued_bytes: int) -> None:
+        """So much waits on one of a node's overlay links, now that something was put there."""
+
 
 @contextmanager
 def watching(watcher: Watcher) -> Iterator[None]:
@@ -43,6 +47,7 @@ def watching(watcher: Watcher) -> Iterator[None]:
         _after(
             stack, Promising, "write", lambda who, _, signed, signing: _promised(watcher, who, signing, signed.units)
         )
+        _after(stack, Link, "put", lambda who, link, _result, *_: watcher.queued(who, link.queued_bytes))
         yield
 
 
