@@ -13,6 +13,7 @@ import pytest
 from nearcast.content.store import Store
 from nearcast.overlay import link
 from nearcast.overlay.heard import HeardPeers
+from nearcast.payments import credit
 from nearcast.payments.credit import PayeeAccount, PayerAccount
 from nearcast.payments.listing import BlacklistFollower
 from nearcast.sim.whole import bounds, invariants
@@ -22,7 +23,7 @@ from nearcast.sim.whole.world import FailedError, Outcome, run_world
 from nearcast.transport import memory_pipe
 from nearcast.transport.base import PeerAddress
 
-QUIET = Acts(0, 8, 0, 0, 0, 0, 0, 0, 0, 0)
+QUIET = Acts(0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 WILD = Acts(publish=1, get=10, crash=3, crash_at_disk=2, stop=0.5, partition=0.3, reset=1, bad_disk=0.3, no_chain=0.3)
 SMALL = Wishes(nodes=10, duration_s=8, acts=WILD, size_bytes_max=1 << 20, away_s=5)
 
@@ -92,8 +93,23 @@ def plant_double_pay(patch: pytest.MonkeyPatch) -> None:
 
 
 def plant_endless_credit(patch: pytest.MonkeyPatch) -> None:
+    """Payers pay as they should, but for the takers."""
     patch.setattr(PayeeAccount, "may_send", lambda *_: True)
-    patch.setattr(PayerAccount, "due_units", property(lambda self: self.signed_units))
+
+
+def plant_endless_forgiveness(patch: pytest.MonkeyPatch) -> None:
+    """Who comes back is forgiven again and again, where 2 MiB were to be borne."""
+    patch.setattr(credit, "FORGIVEN_BYTES", 2 << 20)
+    reconcile = PayeeAccount.reconcile
+
+    def forget(self: PayeeAccount, price: int) -> bool:
+        self.forgiven_parts, kept_parts = 0, self.forgiven_parts
+        try:
+            return reconcile(self, price)
+        finally:
+            self.forgiven_parts += kept_parts
+
+    patch.setattr(PayeeAccount, "reconcile", forget)
 
 
 def plant_blindness(patch: pytest.MonkeyPatch) -> None:
@@ -133,6 +149,7 @@ def plant_endless_queue(patch: pytest.MonkeyPatch) -> None:
 
 
 PAID = Wishes(nodes=8, duration_s=30, acts=QUIET, size_bytes_min=2 << 20, size_bytes_max=3 << 20)
+TAKEN = replace(PAID, acts=replace(QUIET, get=0), large=1, large_bytes_max=8 << 20)
 MESHED = replace(PAID, acts=QUIET, size_bytes_min=1, size_bytes_max=1 << 16, overlay=True)
 
 
@@ -141,7 +158,8 @@ MESHED = replace(PAID, acts=QUIET, size_bytes_min=1, size_bytes_max=1 << 16, ove
     [
         (plant_wrong_bytes, 1, PAID),
         (plant_double_pay, 2, PAID),
-        (plant_endless_credit, 3, PAID),
+        (plant_endless_credit, 3, TAKEN),
+        (plant_endless_forgiveness, 3, replace(TAKEN, large_bytes_min=8 << 20)),
         (plant_blindness, 8, replace(PAID, acts=replace(QUIET, blacklist=6), size_bytes_min=1, size_bytes_max=1 << 16)),
         (plant_forgetful_sync, 10, replace(PAID, acts=replace(QUIET, publish=3, crash=6), away_s=2)),
         (plant_boundless_buffer, 11, PAID),

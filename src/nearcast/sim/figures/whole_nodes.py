@@ -22,6 +22,7 @@ class WholeScenario:
 
     publish: float = bounded(0.05)
     get: float = bounded(1.0)
+    take: float = bounded(0.03)
     crash: float = bounded(0.05)
     crash_at_disk: float = bounded(0.05)
     stop: float = bounded(0.02)
@@ -32,6 +33,9 @@ class WholeScenario:
     blacklist: float = bounded(0.005)
     size_bytes_min: int = bounded(1, least=1, most=SIZE_BYTES_MAX)
     size_bytes_max: int = bounded(3 << 20, least=1, most=SIZE_BYTES_MAX)
+    large: int = bounded(2, most=64)
+    large_bytes_min: int = bounded(6 << 20, least=1, most=SIZE_BYTES_MAX)
+    large_bytes_max: int = bounded(16 << 20, least=1, most=SIZE_BYTES_MAX)
     up_mbps: float = bounded(50.0, least=0.1)
     down_mbps: float = bounded(200.0, least=0.1)
     skew_s_max: float = bounded(5.0)
@@ -48,6 +52,9 @@ def run(run: Run) -> None:
         acts=Acts(**{field.name: getattr(settings, field.name) for field in fields(Acts)}),
         size_bytes_min=settings.size_bytes_min,
         size_bytes_max=settings.size_bytes_max,
+        large=settings.large,
+        large_bytes_min=settings.large_bytes_min,
+        large_bytes_max=settings.large_bytes_max,
         jitter=scenario.network.jitter,
         loss=scenario.network.loss,
         up_mbps=settings.up_mbps,

@@ -17,6 +17,7 @@ from nearcast.node.running import Node
 from nearcast.sim.whole.invariants import BrokenError
 from nearcast.sim.whole.liar import LyingStore
 from nearcast.sim.whole.member import START_S_MAX, Member
+from nearcast.sim.whole.taker import ROLE as TAKER
 from nearcast.sim.whole.things import Thing, make_file
 from nearcast.sim.whole.watching import WHO
 
@@ -31,6 +32,7 @@ STARTED_AT_ONCE: Final = 10
 OPERATIONS_MAX: Final = 60  # on a disk, until the power goes; guess: an import takes about so many
 PIECE_BYTES: Final = 1 << 20
 FIRST_THINGS_PER_NODE: Final = 0.25
+TRIES_OF_TAKER: Final = 3  # of one thing, each over a new connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,14 @@ class Acting:
         self._ground = world.ground
         self._rng = world.rng("acts")
         self._things: list[Thing] = []
+        self._large: list[Thing] = []
         self._running: set[asyncio.Task[None]] = set()
         self.unfinished: list[Want] = []
         self.is_healing = False
 
     @property
     def things(self) -> list[Thing]:
-        """All that was ever published, the oldest first."""
+        """All that was ever published but what is large, the oldest first."""
         return self._things
 
     async def begin(self) -> None:
@@ -69,6 +72,8 @@ class Acting:
             async with asyncio.timeout(START_S_MAX):
                 for member in some:
                     await self._up(member)
+        for _ in range(self._world.wishes.large):
+            await self._publish_large()
         for _ in range(max(4, round(FIRST_THINGS_PER_NODE * len(members)))):
             await self.publish()
 
@@ -77,6 +82,7 @@ class Acting:
         acts: dict[str, Callable[[], Awaitable[object]]] = {
             "publish": self.publish,
             "get": self._get,
+            "take": self._take,
             "crash": self._crash,
             "crash_at_disk": self._crash_at_disk,
             "stop": self._stop,
@@ -88,6 +94,8 @@ class Acting:
         }
         until_s = self._ground.loop.time() + self._world.wishes.duration_s
         async with asyncio.TaskGroup() as group:
+            if (taker := self._one(TAKER)) is not None and self._large:
+                group.create_task(self._take_large(taker))  # at least one, in every world
             for name, act in acts.items():
                 per_minute = getattr(self._world.wishes.acts, name) * self._world.wishes.nodes
                 if per_minute > 0:
@@ -155,7 +163,9 @@ class Acting:
         assert life.task is not None
         if member.role in ("origin", "friend", "liar"):
             await self.publish(member)
-        else:
+        elif member.role == TAKER and self._large:
+            await self._take_large(member)
+        elif member.role != TAKER:
             await self._get(member)
         await asyncio.wait([life.task], timeout=self._world.wishes.away_s)
         if life.is_dead:
@@ -237,6 +247,14 @@ class Acting:
         self._ground.story.tell(member.name, f"publishes {thing.root}, {len(data)} bytes")
         return thing
 
+    async def _publish_large(self) -> None:
+        wishes = self._world.wishes
+        size_bytes = self._rng.randint(min(wishes.large_bytes_min, wishes.large_bytes_max), wishes.large_bytes_max)
+        thing = await self.publish(self._one("origin"), size_bytes)
+        if thing is not None:
+            self._things.remove(thing)
+            self._large.append(thing)
+
     async def _blacklist(self) -> None:
         sold = [thing for thing in self._things if not thing.is_free and thing.listed_s is None and len(thing.data)]
         if len(sold) > 1:
@@ -260,6 +278,24 @@ class Acting:
         if not await self.read(want):
             self.unfinished.append(want)
 
+    async def _take(self) -> None:
+        """Somebody wants something large, for money or not; half of them are takers."""
+        reader = self._one(TAKER if self._rng.random() < 0.5 else "payer")
+        if reader is not None and self._large:
+            await self._take_large(reader)
+
+    async def _take_large(self, reader: Member) -> None:
+        """A taker comes back over a new connection when it gets no more."""
+        thing = self._rng.choice(self._large)
+        want = Want(reader.name, thing, tuple(thing.holders))
+        for _ in range(TRIES_OF_TAKER if reader.role == TAKER else 1):
+            if await self.read(want):
+                return
+            for holder in thing.holders if reader.role == TAKER else ():
+                self._world.counts["connections reset"] += self._ground.network.reset(reader.name, holder)
+        if reader.role != TAKER:
+            self.unfinished.append(want)
+
     def _sources(self, thing: Thing) -> tuple[str, ...]:
         """Its holders; or, for what is sold, a cache that knows one of them; or nobody: the overlay is to find them."""
         if self._world.wishes.overlay and self._rng.random() < 0.5:
@@ -277,11 +313,9 @@ class Acting:
     async def read(self, want: Want) -> bool:
         """Whether it was read to its end; whatever was handed over is checked. A fetch that hangs fails the run."""
         reader = self._world.members[want.reader]
-        node = reader.node
-        if node is None:
+        node, life, counts = reader.node, reader.life, self._world.counts
+        if node is None or life is None or life.ending.is_set():  # nobody asks a node that is being stopped
             return False
-        life, counts = reader.life, self._world.counts
-        assert life is not None
         link = Link(want.thing.root, "", "", peers=tuple(self._world.members[each].address for each in want.sources))
         task = self._ground.group.create_task(self._reading(node, reader, link, want.thing))
         life.users[task] = None

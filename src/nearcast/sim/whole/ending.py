@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from nearcast.chain.bindings.settlement import Settlement
 from nearcast.chain.channels import CHANNELS_FILE, ChannelBook, OwnChannel
 from nearcast.chain.deployment import DEV
+from nearcast.sim.whole import taker
 from nearcast.sim.whole.acts import Want
 from nearcast.sim.whole.auditing import check_money, figures_of
 from nearcast.sim.whole.invariants import BrokenError
@@ -69,9 +70,9 @@ class Ending:
         """Everything promised is claimed and paid out, the rest goes back, and all of it adds up."""
         channels = await self._met()
         await asyncio.sleep(CLAIMING_S)
-        for role in ("payer", "cache"):  # caches go on earning until their payers are done
-            some = [channel for channel in channels if channel.payer.role == role]
-            for name in dict.fromkeys(channel.payer.name for channel in some if role == "payer"):
+        for is_cache in (False, True):  # caches go on earning until their payers are done
+            some = [channel for channel in channels if (channel.payer.role == "cache") is is_cache]
+            for name in dict.fromkeys(channel.payer.name for channel in some if not is_cache):
                 await self._world.members[name].stop()
             for channel in some:
                 await self._take_back(channel)
@@ -132,7 +133,7 @@ class Ending:
         if thing is None:
             raise BrokenError(f"liveness: {channel.payee.name} cannot publish though its disk is good again")
         want = Want(channel.payer.name, thing, (channel.payee.name,))
-        if channel.payee.role == "liar":
+        if channel.payee.role == "liar" or channel.payer.role == taker.ROLE:
             await self._acting.read(want)
         else:
             await self._read(want)

@@ -2,7 +2,7 @@
 
 1   a reader gets the bytes that were published, and no others
 2   nobody earns, or is promised, more than what arrived at its payer costs
-3   what a payee delivered and was not paid for is within one window and the block that passes it
+3   what a payee delivered and was not paid for is within one window, and what it forgives within what it can bear
 8   nobody sells what is on the blacklist, once it was there long enough to be read
 10  what was acknowledged as kept is there after every crash
 11  every table, queue, cache and credit is within its bound
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from nearcast.errors import NearcastError
 from nearcast.node.running import Node
 from nearcast.overlay.link import QUEUE_BYTES_MAX
-from nearcast.payments.credit import PART_BITS, parts_of, window_bytes
+from nearcast.payments.credit import FORGIVEN_SHARE, PART_BITS, RESTS_UNITS, forgivable_parts, parts_of, window_bytes
 from nearcast.payments.credit_line import CreditLine
 from nearcast.payments.customer import Customer
 from nearcast.sim.whole.bounds import Bound, glance, store_bounds
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nearcast.sim.whole.member import Member
     from nearcast.sim.whole.network import WorldNetwork
 
-BLOCK_BYTES: Final = 1 << 20  # the last block may pass the window
+BLOCK_BYTES: Final = 1 << 20  # whoever owes nothing gets a block, whatever its window; unixfs-v1-2025's largest
 LISTED_GRACE_S: Final = 60.0  # to read the list (a poll of 2 s, retries of an endpoint) and to end an answer; guess
 LIAR_NODE_BYTES: Final = 4_096  # of a request to a liar: inner nodes, which it sends as they are; largest thing's
 STEPS_PER_LOOK: Final = (
@@ -112,10 +112,14 @@ class Invariants:
         """Of watching.Watcher."""
         self.checks["delivered"] += 1
         account, price = line.account, parts // max(1, size_bytes)
-        bound_parts = parts_of(window_bytes(account.paid_units, price) + BLOCK_BYTES, price) + (1 << PART_BITS)
+        window = window_bytes(account.paid_units, price, account.forgiven_parts)
+        bound_parts = parts_of(max(window, BLOCK_BYTES), price) + (1 << PART_BITS)  # a rest below a unit does not count
         if account.unpaid_parts > bound_parts:
             over = (account.unpaid_parts - bound_parts) >> PART_BITS
-            self._break(3, f"{who} delivered on credit {over} units more than its window and a block")
+            self._break(3, f"{who} delivered on credit {over} units more than its window")
+        rests_parts = (RESTS_UNITS << PART_BITS) + (account.paid_units << PART_BITS) // FORGIVEN_SHARE
+        if account.forgiven_parts > max(forgivable_parts(account.paid_units, price), rests_parts):
+            self._break(3, f"{who} has forgiven {account.forgiven_parts >> PART_BITS} units, more than it can bear")
         if account.delivered_parts > account.capacity_units + 1 << PART_BITS:
             self._break(3, f"{who} delivered more than its payer's channel holds")
         self._check_listing(who, root)

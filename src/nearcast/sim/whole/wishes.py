@@ -9,17 +9,20 @@ PRICE_MAX: Final = 10_000_000  # what payers would pay per GiB
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Shares of the nodes. Origins and caches are paid, payers pay, friends neither; liars are origins that lie."""
+    """Shares of the nodes. Origins and caches are paid, payers pay, friends neither; liars are origins that lie, takers
+    payers that do not pay."""
 
     origin: float = 0.15
     cache: float = 0.20
-    payer: float = 0.35
+    payer: float = 0.30
+    taker: float = 0.05
     friend: float = 0.25
     liar: float = 0.05
 
     def count(self, nodes: int) -> dict[str, int]:
         """How many of each among so many nodes, one of each at least; the rest are friends."""
-        counts = {name: max(1, round(getattr(self, name) * nodes)) for name in ("origin", "cache", "payer", "liar")}
+        names = ("origin", "cache", "payer", "taker", "liar")
+        counts = {name: max(1, round(getattr(self, name) * nodes)) for name in names}
         return counts | {"friend": max(1, nodes - sum(counts.values()))}
 
 
@@ -29,6 +32,7 @@ class Acts:
 
     publish: float = 0.05
     get: float = 1.0
+    take: float = 0.03
     crash: float = 0.05
     crash_at_disk: float = 0.05
     stop: float = 0.02
@@ -49,6 +53,9 @@ class Wishes:
     acts: Acts = field(default_factory=Acts)
     size_bytes_min: int = 1
     size_bytes_max: int = 3 << 20
+    large: int = 0  # things of origins that are there from the start, read by takers and payers from their holders
+    large_bytes_min: int = 6 << 20
+    large_bytes_max: int = 16 << 20
     jitter: float = 0.1
     loss: float = 0.01
     up_mbps: float = 50.0

@@ -33,6 +33,7 @@ from nearcast.sim.whole.peopling import Peopling, wallets
 from nearcast.sim.whole.remarks import remarks
 from nearcast.sim.whole.sealing import Seal, collect, sealed
 from nearcast.sim.whole.story import Story
+from nearcast.sim.whole.taker import taking
 from nearcast.sim.whole.watching import watching
 from nearcast.sim.whole.wishes import Wishes
 
@@ -134,7 +135,7 @@ async def _run(
         conditions=Conditions(wishes.jitter, wishes.loss),
         story=story,
     )
-    invariants = Invariants(network, wishes.size_bytes_max)
+    invariants = Invariants(network, max(wishes.size_bytes_max, wishes.large_bytes_max if wishes.large else 0))
     counts: Counter[str] = Counter()
 
     def heard(name: str, event: str, fields: dict[str, Any]) -> None:
@@ -161,7 +162,7 @@ async def _run(
                 on_progress(now_s, loop.steps)
 
     loop.on_step = step
-    with disk.watched(), watching(invariants):
+    with disk.watched(), taking(), watching(invariants):
         async with asyncio.TaskGroup() as group:
             rng = random.Random(f"{seed}/disks")
             ground = Ground(loop, network, chain, disk, root, story, rng, group, heard)
