@@ -7,7 +7,8 @@ heard nothing for IDLE_S ends its connection. A machine that crashed says nothin
 import asyncio
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -15,6 +16,7 @@ from nearcast.errors import UnavailableError
 from nearcast.keys import Identity
 from nearcast.sim.latency import Latency
 from nearcast.sim.whole.story import Story
+from nearcast.transport import memory_pipe
 from nearcast.transport.memory import MemoryConnection, MemoryEndpoint, MemoryNetwork
 from nearcast.transport.memory_way import Way
 
@@ -23,6 +25,7 @@ IDLE_S: Final = 30.0  # quinn's default of QUIC's max_idle_timeout, which iroh l
 ABANDONED_S: Final = 90.0  # longer than anything waits without a word (LOST_S, BRING_S)
 PACKET_BYTES: Final = 1_200  # QUIC's smallest maximum, RFC 9000 section 14
 RESEND_RTTS: Final = 9 / 8  # until a loss is noticed: kTimeThreshold of RFC 9002
+PIECE_S: Final = 0.5  # of a slow line: some round trips, else a stream alone could not fill it; guess
 FRAME_BYTES: Final = 60  # of a packet that carries only a word: headers of IP, UDP and QUIC; guess
 
 
@@ -52,6 +55,21 @@ class HostEndpoint(MemoryEndpoint):
     """An endpoint on a host."""
 
     host: Host
+
+
+@contextmanager
+def narrow(bytes_per_s: float) -> Iterator[None]:
+    """While the block runs, a stream on lines so slow hands over less at a time.
+
+    What is handed over arrives all at once, and a line carries one thing after the other; so streams that share a slow
+    one get their pieces in turn, and in time.
+    """
+    usual_bytes = memory_pipe.STREAM_BUFFER_BYTES
+    memory_pipe.STREAM_BUFFER_BYTES = min(usual_bytes, int(bytes_per_s * PIECE_S))
+    try:
+        yield
+    finally:
+        memory_pipe.STREAM_BUFFER_BYTES = usual_bytes
 
 
 @dataclass(eq=False)

@@ -28,8 +28,8 @@ from nearcast.sim.whole.ground import UNIX_START_S, Ground
 from nearcast.sim.whole.invariants import BrokenError, Invariants
 from nearcast.sim.whole.loop import VirtualLoop, run_virtually
 from nearcast.sim.whole.member import Member, MemberError
-from nearcast.sim.whole.network import Conditions, WorldNetwork
-from nearcast.sim.whole.peopling import Peopling, wallets
+from nearcast.sim.whole.network import Conditions, WorldNetwork, narrow
+from nearcast.sim.whole.peopling import BYTES_PER_MBIT, Peopling, wallets
 from nearcast.sim.whole.remarks import remarks
 from nearcast.sim.whole.sealing import Seal, collect, sealed
 from nearcast.sim.whole.story import Story
@@ -162,7 +162,8 @@ async def _run(
                 on_progress(now_s, loop.steps)
 
     loop.on_step = step
-    with disk.watched(), taking(), watching(invariants):
+    line_bytes_per_s = min(wishes.up_mbps, wishes.down_mbps) * BYTES_PER_MBIT
+    with disk.watched(), narrow(line_bytes_per_s), taking(), watching(invariants):
         async with asyncio.TaskGroup() as group:
             rng = random.Random(f"{seed}/disks")
             ground = Ground(loop, network, chain, disk, root, story, rng, group, heard)
