@@ -7,6 +7,7 @@ import pytest
 
 from nearcast.cli.main import run
 from nearcast.cli.peer_views import lines, summary_rows
+from nearcast.cli.status import _peer as status_peer
 
 OVERLAY = {
     "is_member": True,
@@ -62,8 +63,16 @@ def test_a_node_is_a_line_the_estimates_are_marked_and_strangers_steer_no_termin
 def test_status_sums_it_up() -> None:
     rows = dict(summary_rows(OVERLAY))
     assert rows["Overlay"] == "a member, region de, about 1,200 nodes"
-    assert rows["Topic global"] == "1 neighbours (1 in the tree), 30 known besides, 1100 announced"
+    assert rows["Topic global"] == "1 neighbour (1 in the tree), 30 known besides, 1100 announced"
     assert rows["Watched"] == "1 alive, 1 suspect"
+    alone = {**OVERLAY, "dht": {"nodes_estimated": 1, "contacts": 1, "records": 1, "provided": 1}}
+    assert dict(summary_rows(alone))["Table"] == "1 contact, 1 record of others, 1 root told"
+
+
+def test_a_peer_is_told_in_words() -> None:
+    peer = {"endpoint_id": "aa", "addresses": ["127.0.0.1:47101"], "known_from": ["config", "lan"], "failures": 1}
+    assert status_peer(peer) == "aa  127.0.0.1:47101  from config, lan  1 failure"
+    assert status_peer({**peer, "failures": 0}) == "aa  127.0.0.1:47101  from config, lan"
 
 
 def test_where_no_node_runs_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

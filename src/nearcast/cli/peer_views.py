@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from nearcast.cli.amounts import count_text
 from nearcast.cli.output import printable
 
 ID_DIGITS: Final = 8  # as in every other list of nodes
@@ -16,10 +17,11 @@ def summary_rows(overlay: dict[str, Any]) -> list[tuple[str, str]]:
     links = [link for link in overlay["links"] if link["open"]]
     kept = sum(link["kept"] for link in links)
     rows = [
-        ("Overlay", f"{standing}{region}, about {dht['nodes_estimated']:,} nodes"),
+        ("Overlay", f"{standing}{region}, about {count_text(dht['nodes_estimated'], 'node')}"),
         (
             "Table",
-            f"{dht['contacts']:,} contacts, {dht['records']:,} records of others, {dht['provided']:,} roots told",
+            f"{count_text(dht['contacts'], 'contact')}, {count_text(dht['records'], 'record')} of others,"
+            f" {count_text(dht['provided'], 'root')} told",
         ),
         ("Links", f"{len(links)} open, {kept} of them kept"),
     ]
@@ -30,7 +32,7 @@ def summary_rows(overlay: dict[str, Any]) -> list[tuple[str, str]]:
     coordinate = overlay["coordinate"]
     place = " ".join(f"{number:.1f}" for number in coordinate["vector_ms"])
     where = f"{place} + {coordinate['height_ms']:.1f} ms, error {coordinate['error']:.0%}"
-    return [*rows, ("Coordinate", f"{where} ({coordinate['system']}, {coordinate['samples']:,} samples)")]
+    return [*rows, ("Coordinate", f"{where} ({coordinate['system']}, {count_text(coordinate['samples'], 'sample')})")]
 
 
 def lines(overlay: dict[str, Any]) -> list[str]:
@@ -73,7 +75,7 @@ def _price(units: int | None) -> str:
 def _topic(topic: dict[str, Any]) -> str:
     eager = sum(neighbour["is_eager"] for neighbour in topic["active"])
     known = f"{topic['passive']} known besides, {topic['announced']} announced"
-    return f"{len(topic['active'])} neighbours ({eager} in the tree), {known}"
+    return f"{count_text(len(topic['active']), 'neighbour')} ({eager} in the tree), {known}"
 
 
 def _counted(states: list[str]) -> str:

@@ -55,7 +55,11 @@ def _lines(found: dict[str, Any]) -> list[str]:
 
 
 def _peer(peer: dict[str, Any]) -> str:
-    return "  ".join(str(value) for value in peer.values() if value)
+    from nearcast.cli.amounts import count_text
+    from nearcast.cli.output import printable
+
+    told = [peer["endpoint_id"], *map(printable, peer["addresses"]), f"from {', '.join(peer['known_from'])}"]
+    return "  ".join(told + ([count_text(peer["failures"], "failure")] if peer["failures"] else []))
 
 
 def _table(rows: list[tuple[str, str]]) -> list[str]:
