@@ -172,7 +172,7 @@ def test_what_is_listed_is_refused_by_its_name(tmp_path: Path, way: str) -> None
             keep_file(node.peer.store, CONTENT)
             one = await hand(place, node)
             if way == "probe":
-                assert await probe(one.connection, [dag.root]) == [Holding("refused", None, PRICE)]
+                assert await probe(one.connection, [dag.root]) == [Holding("refused", None, PRICE, is_listed=True)]
                 return
             spans = (LeafSpan(dag.root, 0, 1),) if way == "span" else ()
             root = dag.root if way == "root" else other.root

@@ -1,5 +1,6 @@
 """Opening whatever is left: without an index, with a damaged one, with another format, with another process inside."""
 
+import errno
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ from nearcast.content.dag import FileDag
 from nearcast.content.leaves import LEAF_BYTES
 from nearcast.content.store import Store
 from nearcast.content.store.lock import StoreLock
-from nearcast.errors import ChangedError, StoreError, StoreLockedError
+from nearcast.errors import ChangedError, DiskFullError, StoreError, StoreLockedError
 
 RNG = random.Random(4)
 DATA = RNG.randbytes(2 * LEAF_BYTES + 77)
@@ -203,6 +204,19 @@ def test_who_comes_while_another_makes_the_store_leaves_it_alone(shelf: Shelf) -
         shelf.open()
     assert [path.name for path in shelf.data_dir.iterdir()] == ["lock"]
     lock.release()
+    shelf.open().close()
+
+
+def test_a_disk_that_fails_at_the_end_does_not_keep_the_lock(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = shelf.open()
+    monkeypatch.setattr("nearcast.content.store.core.Core.save_changed", full)
+    monkeypatch.setattr("nearcast.content.store.lock.os.ftruncate", full)
+    with pytest.raises(DiskFullError):
+        store.close()
+    monkeypatch.undo()
     shelf.open().close()
 
 

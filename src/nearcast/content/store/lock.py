@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from nearcast.errors import StoreLockedError
@@ -27,5 +28,6 @@ class StoreLock:
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        os.ftruncate(self._descriptor, 0)
+        with suppress(OSError):  # the number in it is for people; a disk that fails does not keep the lock
+            os.ftruncate(self._descriptor, 0)
         os.close(self._descriptor)

@@ -72,12 +72,14 @@ class Store:
 
     def close(self) -> None:
         """Releases everything. Nothing is lost by not calling it."""
-        with storing():
-            self._core.save_changed()
-            self._core.empty_trash(CLOSE_S_MAX)
-        self._core.descriptors.close()
-        self._core.index.close()
-        self._lock.release()
+        try:
+            with storing():
+                self._core.save_changed()
+                self._core.empty_trash(CLOSE_S_MAX)
+        finally:
+            self._core.descriptors.close()
+            self._core.index.close()
+            self._lock.release()
 
     def __enter__(self) -> "Store":
         return self
