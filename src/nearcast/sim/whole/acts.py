@@ -15,7 +15,6 @@ from nearcast.errors import NearcastError
 from nearcast.naming.link import Link
 from nearcast.node.running import Node
 from nearcast.sim.whole.invariants import BrokenError
-from nearcast.sim.whole.liar import LyingStore
 from nearcast.sim.whole.member import START_S_MAX, Member
 from nearcast.sim.whole.taker import ROLE as TAKER
 from nearcast.sim.whole.things import Thing, make_file
@@ -120,9 +119,7 @@ class Acting:
         node = member.node
         if node is None:
             return
-        if member.role == "liar":
-            node.store = LyingStore(node.store, withholds=member.name.endswith(("1", "3", "5", "7", "9")))  # type: ignore[assignment]
-        elif member.lives > 1:
+        if member.role != "liar" and member.lives > 1:
             self._world.invariants.restarted(member.name, node)
 
     async def restart(self, member: Member) -> None:

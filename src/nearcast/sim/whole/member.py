@@ -22,6 +22,7 @@ from nearcast.node.outside import Outside
 from nearcast.node.running import Node
 from nearcast.sim.whole.crash_image import make_image
 from nearcast.sim.whole.ground import Ground, MemberClock
+from nearcast.sim.whole.liar import LyingStore
 from nearcast.sim.whole.network import Host
 from nearcast.sim.whole.volume import Volume
 from nearcast.sim.whole.watching import WHO
@@ -170,6 +171,9 @@ class Member:
         outside = Outside(lambda identity, _quic: self._bind(life, identity, _quic), lambda _url, _id: self._rpc(life))
         async with run_node(config, http=False, clock=self.clock, money=wish, outside=outside) as node:
             node.telemetry.listen(lambda event, fields: self._heard(life, event, fields))
+            if self.role == "liar":  # before the first connection, which keeps the store that it finds
+                withholds = self.name.endswith(("1", "3", "5", "7", "9"))
+                node.store = LyingStore(node.store, withholds=withholds)  # type: ignore[assignment]
             life.node = node
             self.informed_since_s = max(self.informed_since_s, self.ground.loop.time())
             self.up.set()
