@@ -21,7 +21,6 @@ from nearcast.delivery.fetch import Fetcher
 from nearcast.errors import one_error
 from nearcast.gateways.http.request import RequestLine
 from nearcast.keys import load_or_create_identity
-from nearcast.node import port
 from nearcast.node.backends import BackendSources
 from nearcast.node.gateway import running_gateway
 from nearcast.node.lan import watch_lan
@@ -29,6 +28,7 @@ from nearcast.node.limits import raise_descriptor_limit
 from nearcast.node.meshing import Meshing
 from nearcast.node.money_wish import MoneyWish
 from nearcast.node.outside import REAL, Outside
+from nearcast.node.port import FILE_NAME as PORT_FILE
 from nearcast.node.port import bind_as_before
 from nearcast.node.providing import Providing
 from nearcast.node.registered import RegisteredContacts
@@ -121,7 +121,7 @@ async def _assembled(
     if is_command:  # it may run beside a node of the same folder, and nobody comes back to it
         endpoint = await outside.endpoint(identity, config.quic)
     else:
-        endpoint = await bind_as_before(outside.endpoint, identity, config.quic, config.data_dir / port.FILE_NAME)
+        endpoint = await bind_as_before(outside.endpoint, identity, config.quic, config.data_dir / PORT_FILE)
     stack.push_async_callback(endpoint.close)
     telemetry = Telemetry()
     pool = ConnectionPool(endpoint, telemetry)
